@@ -1,0 +1,220 @@
+/** Numbers as people read and say them. Pure: time comes in as an argument, and what is not known is a dash. */
+
+import type { Estimate, Stage, TaskProgress, TaskStatus } from "./model.js";
+
+export const UNKNOWN = "–";
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Whole percent, rounded down: 100 belongs to a completed task alone. */
+export function wholePercent(progress: number | null, status: TaskStatus): number | null {
+  if (status === "completed") return 100;
+  if (progress === null || status === "queued") return null;
+  // The sum of weighted fractions may fall short of a whole number by an ulp.
+  return Math.min(99, Math.max(0, Math.floor(progress + 1e-6)));
+}
+
+export function percent(progress: number | null, status: TaskStatus): string {
+  const whole = wholePercent(progress, status);
+  return whole === null ? UNKNOWN : `${whole} %`;
+}
+
+/** How long something took: "0.3 s", "24 s", "1:24", "1 h 12 min", "2 d 3 h". */
+export function duration(seconds: number | null): string {
+  if (seconds === null || !Number.isFinite(seconds) || seconds < 0) return UNKNOWN;
+  if (seconds < 0.05) return "<0.1 s";
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  return clockTime(Math.round(seconds));
+}
+
+/** How long something has been going on, in whole seconds, so that it changes once a second. */
+export function elapsed(seconds: number | null): string {
+  if (seconds === null || !Number.isFinite(seconds)) return UNKNOWN;
+  return clockTime(Math.floor(Math.max(0, seconds)));
+}
+
+function clockTime(seconds: number): string {
+  if (seconds < MINUTE) return `${seconds} s`;
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)}:${String(seconds % MINUTE).padStart(2, "0")}`;
+  if (seconds < DAY) return pair(seconds, HOUR, "h", MINUTE, "min");
+  return pair(seconds, DAY, "d", HOUR, "h");
+}
+
+function pair(seconds: number, large: number, largeUnit: string, small: number, smallUnit: string): string {
+  const rest = Math.floor((seconds % large) / small);
+  const whole = `${Math.floor(seconds / large)} ${largeUnit}`;
+  return rest === 0 ? whole : `${whole} ${rest} ${smallUnit}`;
+}
+
+type Unit = "s" | "min" | "h" | "d";
+
+interface Rounded {
+  readonly value: number;
+  readonly unit: Unit;
+}
+
+const SPOKEN: Readonly<Record<Unit, string>> = { s: "second", min: "minute", h: "hour", d: "day" };
+
+/** Less than this is said as "a moment". */
+const MOMENT_S = 2;
+
+/** The farther away, the rounder. */
+function rounded(seconds: number): Rounded {
+  if (seconds < 19.5) return { value: Math.round(seconds), unit: "s" };
+  if (seconds < 57.5) return { value: 5 * Math.round(seconds / 5), unit: "s" };
+  const minutes = seconds / MINUTE;
+  if (minutes < 2.75) return { value: Math.round(minutes * 2) / 2, unit: "min" };
+  if (minutes < 17.5) return { value: Math.round(minutes), unit: "min" };
+  if (minutes < 57.5) return { value: 5 * Math.round(minutes / 5), unit: "min" };
+  const hours = minutes / 60;
+  if (hours < 2.75) return { value: Math.round(hours * 2) / 2, unit: "h" };
+  if (hours < 36) return { value: Math.round(hours), unit: "h" };
+  return { value: Math.round(hours / 24), unit: "d" };
+}
+
+function figure(value: number): string {
+  return Number.isInteger(value) ? String(value) : `${Math.floor(value)}½`;
+}
+
+function written({ value, unit }: Rounded): string {
+  return `${figure(value)} ${unit === "d" ? (value === 1 ? "day" : "days") : unit}`;
+}
+
+function said({ value, unit }: Rounded): string {
+  const number = Number.isInteger(value) ? String(value) : `${Math.floor(value)} and a half`;
+  return `${number} ${SPOKEN[unit]}${value === 1 ? "" : "s"}`;
+}
+
+export interface TimeLeft {
+  /** "about 3 min" */
+  readonly text: string;
+  /** "2–5", or empty where the estimate is sharper than its rounding. */
+  readonly range: string;
+  /** The whole of it for a screen reader. */
+  readonly spoken: string;
+}
+
+export const NO_ESTIMATE: TimeLeft = { text: UNKNOWN, range: "", spoken: "no estimate yet" };
+const OVERDUE: TimeLeft = { text: "longer than expected", range: "", spoken: "longer than expected" };
+
+/** The time from `now` (ms) to the estimated finish. */
+export function timeLeft(eta: Estimate | null, now: number): TimeLeft {
+  if (eta === null) return NO_ESTIMATE;
+  const [low = 0, median = 0, high = 0] = [eta.low, eta.median, eta.high]
+    .map((time) => (Date.parse(time) - now) / 1000)
+    .sort((a, b) => a - b);
+  if (high < 0) return OVERDUE;
+  const most = rounded(high);
+  if (median < MOMENT_S) {
+    if (high < 2 * MOMENT_S + 1) return { text: "a moment", range: "", spoken: "a moment left" };
+    return {
+      text: "a moment",
+      range: `up to ${written(most)}`,
+      spoken: `a moment left, at most ${said(most)}`,
+    };
+  }
+  const middle = rounded(median);
+  const about = { text: `about ${written(middle)}`, spoken: `about ${said(middle)} left` };
+  const least = low < MOMENT_S ? null : rounded(low);
+  if (least === null) {
+    const same = most.unit === middle.unit;
+    return {
+      ...about,
+      range: `up to ${same ? figure(most.value) : written(most)}`,
+      spoken: `${about.spoken}, at most ${said(most)}`,
+    };
+  }
+  if (least.unit === most.unit) {
+    if (least.value === most.value) return { ...about, range: "" };
+    return {
+      ...about,
+      range: `${figure(least.value)}–${figure(most.value)}`,
+      spoken: `${about.spoken}, between ${figure(least.value)} and ${said(most)}`,
+    };
+  }
+  return {
+    ...about,
+    range: `${written(least)}–${written(most)}`,
+    spoken: `${about.spoken}, between ${said(least)} and ${said(most)}`,
+  };
+}
+
+/** The wall-clock times behind `timeLeft`, for a tooltip. */
+export function estimateDetail(eta: Estimate | null): string {
+  if (eta === null) return "no estimate yet: nothing comparable has finished and the pace is not known";
+  const basis = eta.basis === null ? "" : `\nfrom ${eta.basis}`;
+  return `finishes about ${timeOfDay(eta.median)} (${timeOfDay(eta.low)}–${timeOfDay(eta.high)})${basis}`;
+}
+
+export function hourAndMinute(time: string): string {
+  return new Date(time).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+}
+
+export function timeOfDay(time: string): string {
+  return new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+}
+
+/** "156 / 400", "156" where the end is not known, null where nothing is counted. */
+export function counts(stage: Pick<Stage, "done" | "total">): string | null {
+  if (stage.done === null) return null;
+  return stage.total === null ? number(stage.done) : `${number(stage.done)} / ${number(stage.total)}`;
+}
+
+export function number(value: number): string {
+  return value.toLocaleString("en-US", { maximumFractionDigits: 2 });
+}
+
+/** "7.8/s" where it is fast, "2.1 s each" where it is slow, null before there is a pace to speak of. */
+export function rate(done: number | null, seconds: number | null): string | null {
+  if (done === null || done <= 0 || seconds === null || seconds <= 0) return null;
+  const perSecond = done / seconds;
+  if (perSecond < 0.995) return `${duration(1 / perSecond)} each`;
+  return `${perSecond < 9.95 ? perSecond.toFixed(1) : number(Math.round(perSecond))}/s`;
+}
+
+/** Seconds from the start to the end, or to `now` (ms) while there is none. */
+export function secondsSince(start: string | null, end: string | null, now: number): number | null {
+  if (start === null) return null;
+  const until = end === null ? now : Date.parse(end);
+  return Math.max(0, (until - Date.parse(start)) / 1000);
+}
+
+const STATUS: Readonly<Record<TaskStatus, string>> = {
+  queued: "Queued",
+  in_progress: "Running",
+  completed: "Completed",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  lost: "Lost",
+};
+
+export function statusName(status: TaskStatus): string {
+  return STATUS[status];
+}
+
+/** "Running, 12 s", "Completed in 24 s", "Failed after 1.5 s". */
+export function statusLine(task: TaskProgress, now: number): string {
+  const name = statusName(task.status);
+  if (task.status === "queued") {
+    const waited = secondsSince(task.created_at, null, now);
+    return waited === null || waited < 1 ? name : `${name} for ${elapsed(waited)}`;
+  }
+  if (task.status === "in_progress") {
+    const since = secondsSince(task.started_at, null, now);
+    return since === null ? name : `${name} for ${elapsed(since)}`;
+  }
+  const took = secondsSince(task.started_at, task.finished_at ?? task.updated_at, now);
+  if (took === null) return name;
+  return `${name} ${task.status === "completed" ? "in" : "after"} ${duration(took)}`;
+}
+
+/** What a screen reader says for the bar. */
+export function spokenProgress(task: TaskProgress, left: TimeLeft | null): string {
+  const whole = wholePercent(task.overall_progress, task.status);
+  const parts = [statusName(task.status)];
+  if (whole !== null && task.status !== "completed") parts.push(`${whole} percent`);
+  if (task.status === "in_progress" && left !== null) parts.push(left.spoken);
+  return parts.join(", ");
+}

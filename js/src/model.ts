@@ -1,0 +1,249 @@
+/**
+ * The words of the wire and the one gate through which they come in.
+ *
+ * A payload may come from a notebook that nobody vouches for, so nothing is believed: an id that is not an id, a
+ * number that is not finite, a preview that is not this task's are refused here and nowhere else.
+ */
+
+export const TASK_STATUSES = ["queued", "in_progress", "completed", "failed", "cancelled", "lost"] as const;
+export const STAGE_STATUSES = ["pending", "in_progress", "completed", "failed", "skipped"] as const;
+export const ERROR_CODES = ["unknown_task", "bad_message", "store_unavailable"] as const;
+
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+export type StageStatus = (typeof STAGE_STATUSES)[number];
+export type ErrorCode = (typeof ERROR_CODES)[number];
+/** An ISO 8601 time in UTC that `Date.parse` understands. */
+export type Timestamp = string;
+export type Metadata = Readonly<Record<string, unknown>>;
+
+export interface Stage {
+  readonly id: string;
+  readonly name: string;
+  readonly weight: number;
+  readonly status: StageStatus;
+  /** 0 to 1. */
+  readonly progress: number;
+  readonly message: string | null;
+  readonly done: number | null;
+  readonly total: number | null;
+  readonly started_at: Timestamp | null;
+  readonly finished_at: Timestamp | null;
+  /** Seconds, once the stage is over. */
+  readonly duration: number | null;
+  readonly error: string | null;
+  readonly metadata: Metadata;
+}
+
+/** When the task will have finished: three times, and what they were made from. */
+export interface Estimate {
+  readonly low: Timestamp;
+  readonly median: Timestamp;
+  readonly high: Timestamp;
+  readonly basis: string | null;
+}
+
+export interface TaskProgress {
+  readonly task_id: string;
+  readonly template_id: string | null;
+  readonly name: string | null;
+  readonly category: string | null;
+  readonly params: Metadata;
+  readonly status: TaskStatus;
+  readonly attempt: number;
+  readonly seq: number;
+  /** 0 to 100. */
+  readonly overall_progress: number | null;
+  readonly current_stage: string | null;
+  readonly stages: readonly Stage[];
+  readonly error: string | null;
+  readonly eta: Estimate | null;
+  /** Relative to the server's base URL, and only ever this task's own. */
+  readonly preview_url: string | null;
+  readonly created_at: Timestamp | null;
+  readonly started_at: Timestamp | null;
+  readonly updated_at: Timestamp | null;
+  readonly finished_at: Timestamp | null;
+}
+
+export interface ProgressUpdate {
+  readonly type: "progress.update";
+  readonly task_id: string;
+  readonly seq: number;
+  readonly sent_at: Timestamp | null;
+  readonly data: TaskProgress;
+}
+
+export interface ServerError {
+  readonly type: "error";
+  readonly code: ErrorCode;
+  readonly task_id: string | null;
+  readonly message: string;
+}
+
+export type ServerMessage = ProgressUpdate | ServerError;
+
+export interface Subscribe {
+  readonly type: "subscribe";
+  readonly task_ids: readonly string[];
+  readonly since: Readonly<Record<string, number>>;
+  readonly many: true;
+}
+
+export interface Unsubscribe {
+  readonly type: "unsubscribe";
+  readonly task_ids: readonly string[];
+}
+
+export type ViewerMessage = Subscribe | Unsubscribe;
+
+const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+const PREVIEW_NUMBER = /^\d{1,15}$/;
+/** A bar of more segments than this could not be drawn; the server's own bound is lower. */
+const MOST_STAGES = 200;
+
+export function isTaskId(value: unknown): value is string {
+  return typeof value === "string" && TASK_ID.test(value);
+}
+
+export function hasEnded(status: TaskStatus): boolean {
+  return status !== "queued" && status !== "in_progress";
+}
+
+/** Whether `a` was written after `b`: a later attempt beats every state of an earlier one. */
+export function isNewer(a: TaskProgress, b: TaskProgress): boolean {
+  return a.attempt === b.attempt ? a.seq > b.seq : a.attempt > b.attempt;
+}
+
+/** The number of the newest preview, or null. */
+export function previewNumber(task: TaskProgress): number | null {
+  return task.preview_url === null ? null : previewNumberOf(task.preview_url, task.task_id);
+}
+
+export function parseTask(value: unknown): TaskProgress | null {
+  if (!isRecord(value) || !isTaskId(value.task_id) || !isOneOf(TASK_STATUSES, value.status)) return null;
+  const attempt = wholeNumber(value.attempt);
+  const seq = wholeNumber(value.seq);
+  const stages = parseStages(value.stages);
+  if (attempt === null || seq === null || stages === null) return null;
+  const current = text(value.current_stage);
+  return {
+    task_id: value.task_id,
+    template_id: text(value.template_id),
+    name: text(value.name),
+    category: text(value.category),
+    params: isRecord(value.params) ? value.params : {},
+    status: value.status,
+    attempt,
+    seq,
+    overall_progress: clamped(value.overall_progress, 100),
+    current_stage: stages.some((stage) => stage.id === current) ? current : null,
+    stages,
+    error: text(value.error),
+    eta: parseEstimate(value.eta),
+    preview_url: ownPreviewUrl(value.preview_url, value.task_id),
+    created_at: timestamp(value.created_at),
+    started_at: timestamp(value.started_at),
+    updated_at: timestamp(value.updated_at),
+    finished_at: timestamp(value.finished_at),
+  };
+}
+
+/** What a frame of the socket holds: one message or an array of them; what is not understood is left out. */
+export function parseMessages(frame: unknown): ServerMessage[] {
+  const values = Array.isArray(frame) ? frame : [frame];
+  return values.map(parseMessage).filter((message) => message !== null);
+}
+
+function parseMessage(value: unknown): ServerMessage | null {
+  if (!isRecord(value)) return null;
+  if (value.type === "progress.update") {
+    const data = parseTask(value.data);
+    if (data === null || data.task_id !== value.task_id) return null;
+    return {
+      type: value.type,
+      task_id: data.task_id,
+      seq: data.seq,
+      sent_at: timestamp(value.sent_at),
+      data,
+    };
+  }
+  if (value.type === "error" && isOneOf(ERROR_CODES, value.code)) {
+    const task_id = isTaskId(value.task_id) ? value.task_id : null;
+    return { type: value.type, code: value.code, task_id, message: text(value.message) ?? "" };
+  }
+  return null;
+}
+
+function parseStages(value: unknown): Stage[] | null {
+  if (!Array.isArray(value) || value.length > MOST_STAGES) return null;
+  const stages = value.map(parseStage).filter((stage) => stage !== null);
+  return stages.length === value.length ? stages : null;
+}
+
+function parseStage(value: unknown): Stage | null {
+  if (!isRecord(value) || !isOneOf(STAGE_STATUSES, value.status)) return null;
+  const id = text(value.id);
+  if (id === null) return null;
+  return {
+    id,
+    name: text(value.name) ?? id,
+    weight: nonNegative(value.weight) ?? 0,
+    status: value.status,
+    progress: clamped(value.progress, 1) ?? 0,
+    message: text(value.message),
+    done: nonNegative(value.done),
+    total: nonNegative(value.total),
+    started_at: timestamp(value.started_at),
+    finished_at: timestamp(value.finished_at),
+    duration: nonNegative(value.duration),
+    error: text(value.error),
+    metadata: isRecord(value.metadata) ? value.metadata : {},
+  };
+}
+
+function parseEstimate(value: unknown): Estimate | null {
+  if (!isRecord(value)) return null;
+  const low = timestamp(value.low);
+  const median = timestamp(value.median);
+  const high = timestamp(value.high);
+  if (low === null || median === null || high === null) return null;
+  return { low, median, high, basis: text(value.basis) };
+}
+
+function ownPreviewUrl(value: unknown, taskId: string): string | null {
+  return typeof value === "string" && previewNumberOf(value, taskId) !== null ? value : null;
+}
+
+function previewNumberOf(url: string, taskId: string): number | null {
+  const start = `headway/tasks/${taskId}/previews/`;
+  const number = url.slice(start.length);
+  return url.startsWith(start) && PREVIEW_NUMBER.test(number) ? Number(number) : null;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isOneOf<T extends string>(allowed: readonly T[], value: unknown): value is T {
+  return allowed.some((one) => one === value);
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function timestamp(value: unknown): Timestamp | null {
+  return typeof value === "string" && !Number.isNaN(Date.parse(value)) ? value : null;
+}
+
+function wholeNumber(value: unknown): number | null {
+  return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : null;
+}
+
+function nonNegative(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function clamped(value: unknown, most: number): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? Math.min(most, Math.max(0, value)) : null;
+}

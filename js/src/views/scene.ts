@@ -1,0 +1,21 @@
+/** What every view may look at besides its task, and how long it lives. */
+
+import type { ReadonlySignal } from "@preact/signals-core";
+import type { Clock } from "../clock.js";
+import type { LinkStatus } from "../connection.js";
+import type { TaskProgress } from "../model.js";
+import type { JupyterServer } from "../server.js";
+
+export interface Scene {
+  readonly clock: Clock;
+  readonly link: ReadonlySignal<LinkStatus>;
+  readonly server: JupyterServer | null;
+  readonly until: AbortSignal;
+}
+
+export type TaskSignal = ReadonlySignal<TaskProgress>;
+
+/** People name tasks; where they did not, the template says more than the id. */
+export function titleOf(task: TaskProgress): string {
+  return task.name || task.template_id || task.task_id;
+}

@@ -1,0 +1,51 @@
+/** The place of one task: words of waiting until there is a state, then its view for good. */
+
+import { computed, untracked } from "@preact/signals-core";
+import type { Link } from "../connection.js";
+import { h, setText, watch } from "../dom.js";
+import type { TaskEntry } from "../store.js";
+import { drawMark, stateMark } from "./mark.js";
+import type { Scene, TaskSignal } from "./scene.js";
+
+export function slot(
+  entry: TaskEntry,
+  scene: Scene,
+  className: string,
+  view: (task: TaskSignal) => HTMLElement,
+): HTMLElement {
+  const place = h("div", "hw-slot");
+  const waiting = placeholder(entry, scene, className);
+  place.append(waiting);
+  let drawn = false;
+  watch(scene.until, () => {
+    const first = entry.state.value;
+    if (first === null || drawn) return;
+    drawn = true;
+    const task = computed(() => entry.state.value ?? first);
+    // The view makes effects of its own, which must not hang on this one.
+    untracked(() => place.replaceChildren(view(task)));
+  });
+  return place;
+}
+
+const WAITING: Readonly<Record<Link, string>> = {
+  connecting: "Waiting for the server",
+  live: "Waiting for its first news",
+  polling: "Waiting for its first news",
+  reconnecting: "The server does not answer",
+  store_down: "The store does not answer",
+  kernel: "Waiting for the kernel",
+};
+
+function placeholder(entry: TaskEntry, scene: Scene, className: string): HTMLElement {
+  const mark = stateMark();
+  drawMark(mark, "waiting");
+  const words = h("span", "hw-waiting-words");
+  watch(scene.until, () => {
+    setText(
+      words,
+      entry.missing.value ? "The server does not know this task (yet)" : WAITING[scene.link.value.link],
+    );
+  });
+  return h("div", `${className} hw-waiting`, mark, h("span", "hw-waiting-id", entry.id), words);
+}

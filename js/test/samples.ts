@@ -1,0 +1,23 @@
+/** States made from the samples of the wire, so that a test says only what is special about its task. */
+
+import { readFileSync } from "node:fs";
+import { parseTask, type Stage, type TaskProgress } from "../src/model.js";
+
+export function wire(name: string): unknown {
+  return JSON.parse(readFileSync(`../tests/wire/${name}`, "utf8"));
+}
+
+export function sample(name: "progress_running" | "progress_failed"): TaskProgress {
+  const task = parseTask(wire(`${name}.json`));
+  if (task === null) throw new Error(`${name}.json is not a task`);
+  return task;
+}
+
+export function running(changes: Partial<TaskProgress> = {}): TaskProgress {
+  return { ...sample("progress_running"), ...changes };
+}
+
+export function withStage(task: TaskProgress, id: string, changes: Partial<Stage>): TaskProgress {
+  const stages = task.stages.map((stage) => (stage.id === id ? { ...stage, ...changes } : stage));
+  return { ...task, stages };
+}

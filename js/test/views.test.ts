@@ -1,0 +1,298 @@
+import { signal } from "@preact/signals-core";
+import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
+import { Clock } from "../src/clock.js";
+import type { LinkStatus } from "../src/connection.js";
+import { TASK_STATUSES, type TaskProgress } from "../src/model.js";
+import { TaskStore } from "../src/store.js";
+import { stageOfInterest } from "../src/views/details.js";
+import { tasksView } from "../src/views/tasks.js";
+import { fakeNetwork, restoreNetwork } from "./fake-network.js";
+import { running, sample, withStage } from "./samples.js";
+
+const LIVE: LinkStatus = { link: "live", heardAt: null };
+
+const lives: AbortController[] = [];
+
+function frame(ms = 20): void {
+  vi.advanceTimersByTime(ms);
+}
+
+function shown(tasks: readonly TaskProgress[], status = LIVE, ids = tasks.map((task) => task.task_id)) {
+  const clock = new Clock();
+  const store = new TaskStore(clock);
+  const life = new AbortController();
+  lives.push(life);
+  const link = signal(status);
+  const root = tasksView(store.keep(ids), { clock, link, server: null, until: life.signal });
+  document.body.replaceChildren(root);
+  for (const task of tasks) store.progress(task, null);
+  frame();
+  return { root, store, life, link };
+}
+
+function text(root: Element, selector: string): string {
+  return root.querySelector(selector)?.textContent ?? "";
+}
+
+function bar(root: Element): Element {
+  const found = root.querySelector('[role="progressbar"]');
+  if (found === null) throw new Error("there is no progressbar");
+  return found;
+}
+
+beforeEach(() => {
+  fakeNetwork();
+});
+afterEach(() => {
+  for (const life of lives.splice(0)) life.abort();
+  restoreNetwork();
+});
+
+describe("a card", () => {
+  it("shows name, template, percent, time left, stages, counts and parameters of a running task", () => {
+    const { root } = shown([running()]);
+    expect(text(root, ".hw-name")).toBe("Gray–Scott coral");
+    expect(text(root, ".hw-template")).toBe("gray-scott");
+    expect(text(root, ".hw-percent")).toBe("47 %");
+    expect(text(root, ".hw-left")).toBe("about 14 s, 9–20");
+    expect(text(root, ".hw-status")).toBe("Running for 11 s");
+    expect(text(root, ".hw-message")).toBe("coral growing");
+    expect(text(root, ".hw-params")).toBe("width 768 · steps 400 · sampler euler");
+    expect([...root.querySelectorAll(".hw-fact")].map((fact) => fact.textContent)).toEqual([
+      "steps156 / 400",
+      "rate19/s",
+      "feed0.0545",
+    ]);
+    expect([...root.querySelectorAll(".hw-stage")].map((stage) => stage.textContent)).toEqual([
+      "Queue0.3 s",
+      "Model loading3.4 s",
+      "Generation",
+      "Post-processing",
+    ]);
+  });
+
+  it("draws segments as wide as the weights and fills them by their progress", () => {
+    const { root } = shown([running()]);
+    const segments = [...root.querySelectorAll<HTMLElement>(".hw-seg")];
+    expect(segments.map((segment) => Number(segment.style.flexGrow))).toEqual([0.05, 0.15, 0.7, 0.1]);
+    expect(segments.map((segment) => segment.dataset.status)).toEqual([
+      "completed",
+      "completed",
+      "in_progress",
+      "pending",
+    ]);
+    const fills = [...root.querySelectorAll<HTMLElement>(".hw-fill")];
+    expect(fills.map((fill) => Number(fill.style.getPropertyValue("--hw-p")))).toEqual([1, 1, 0.39, 0]);
+  });
+
+  it("is a progressbar with a name and a spoken value", () => {
+    const { root } = shown([running()]);
+    expect(bar(root).getAttribute("aria-label")).toBe("Gray–Scott coral");
+    expect(bar(root).getAttribute("aria-valuenow")).toBe("47");
+    expect(bar(root).getAttribute("aria-valuetext")).toBe(
+      "Running, 47 percent, about 14 seconds left, between 9 and 20 seconds",
+    );
+  });
+
+  test.each(TASK_STATUSES)("marks %s by shape, by word and for a screen reader", (status) => {
+    const { root } = shown([running({ status })]);
+    const name = {
+      queued: "Queued",
+      in_progress: "Running",
+      completed: "Completed",
+      failed: "Failed",
+      cancelled: "Cancelled",
+      lost: "Lost",
+    }[status];
+    expect(root.querySelector(".hw-mark")?.getAttribute("data-status")).toBe(status);
+    expect(root.querySelector(".hw-mark")?.childElementCount).toBeGreaterThan(0);
+    expect(text(root, ".hw-status").startsWith(name)).toBe(true);
+    expect(bar(root).getAttribute("aria-valuetext")?.startsWith(name)).toBe(true);
+    expect(bar(root).getAttribute("data-status")).toBe(status);
+  });
+
+  it("every status has a mark of its own shape", () => {
+    const shapes = TASK_STATUSES.map((status) => {
+      const mark = shown([running({ status })]).root.querySelector(".hw-mark");
+      return [...(mark?.children ?? [])].map((part) => part.getAttribute("d") ?? part.outerHTML).join();
+    });
+    expect(new Set(shapes).size).toBe(TASK_STATUSES.length);
+  });
+
+  it("shows the error of a failed task, its failed stage and its skipped one", () => {
+    const { root } = shown([sample("progress_failed")]);
+    expect(text(root, ".hw-error")).toBe("ValueError: expected a positive pitch, got -3");
+    expect(root.querySelector<HTMLElement>(".hw-error")?.hidden).toBe(false);
+    expect(text(root, ".hw-status")).toBe("Failed after 1.5 s");
+    expect(text(root, ".hw-attempt")).toBe("attempt 2");
+    expect(root.querySelector<HTMLElement>(".hw-seg")?.dataset.status).toBe("skipped");
+    expect(text(root, ".hw-stage")).toBe("Queueskipped");
+  });
+
+  it("has a dash with a reason where something is not known, and no value for a screen reader", () => {
+    const { root } = shown([running({ status: "queued", overall_progress: 0, eta: null })]);
+    expect(text(root, ".hw-digits")).toBe("–");
+    expect(bar(root).hasAttribute("aria-valuenow")).toBe(false);
+    const { root: other } = shown([running({ eta: null })]);
+    expect(text(other, ".hw-left")).toBe("–");
+    expect(other.querySelector(".hw-left")?.getAttribute("title")).toContain("no estimate yet");
+  });
+
+  it("never shows 100 % before the task is completed", () => {
+    const { root, store } = shown([running({ overall_progress: 99.99 })]);
+    expect(text(root, ".hw-digits")).toBe("99");
+    store.progress(running({ seq: 43, status: "completed", overall_progress: 99.99 }), null);
+    frame(1_000);
+    expect(text(root, ".hw-digits")).toBe("100");
+  });
+
+  it("lets the percent walk to its new value, and start over with a new attempt", () => {
+    const { root, store } = shown([running()]);
+    store.progress(running({ seq: 43, overall_progress: 80 }), null);
+    frame(100);
+    const between = Number(text(root, ".hw-digits"));
+    expect(between).toBeGreaterThan(47);
+    expect(between).toBeLessThan(80);
+    frame(1_000);
+    expect(text(root, ".hw-digits")).toBe("80");
+    store.progress(running({ attempt: 2, seq: 1, overall_progress: 3 }), null);
+    frame();
+    expect(text(root, ".hw-digits")).toBe("3");
+  });
+
+  it("changes the time left at most once a second", () => {
+    const { root, store } = shown([running()]);
+    const seen = new Set<string>();
+    for (let seq = 43; seq < 52; seq++) {
+      const late = new Date(Date.now() + seq * 1000).toISOString();
+      store.progress(running({ seq, eta: { low: late, median: late, high: late, basis: null } }), null);
+      frame(100);
+      seen.add(text(root, ".hw-left"));
+    }
+    expect(seen.size).toBeLessThanOrEqual(2);
+  });
+
+  it("treats what a task brings along as text", () => {
+    const evil = "<img src=x onerror=alert(1)>";
+    const task = withStage(running({ name: evil, params: { [evil]: evil } }), "generation", {
+      name: evil,
+      message: evil,
+    });
+    const { root } = shown([task]);
+    expect(root.querySelector("img")).toBeNull();
+    expect(text(root, ".hw-name")).toBe(evil);
+    expect(text(root, ".hw-message")).toBe(evil);
+  });
+
+  it("says quietly that the link is down while the task runs, and nothing once it has ended", () => {
+    const away: LinkStatus = { link: "reconnecting", heardAt: Date.now() - 12_000 };
+    expect(text(shown([running()], away).root, ".hw-link")).toBe("reconnecting · state of 12 s ago");
+    expect(text(shown([running({ status: "completed" })], away).root, ".hw-link")).toBe("");
+    expect(text(shown([running()]).root, ".hw-link")).toBe("");
+  });
+
+  it("stops every timer when it goes", () => {
+    const { life } = shown([running()]);
+    life.abort();
+    frame(50);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("waiting", () => {
+  it("names the task, and is honest when the server does not know it", () => {
+    const { root, store } = shown([], LIVE, ["nobody-knows"]);
+    expect(text(root, ".hw-waiting")).toBe("nobody-knowsWaiting for its first news");
+    store.missing("nobody-knows");
+    frame();
+    expect(text(root, ".hw-waiting-words")).toBe("The server does not know this task (yet)");
+    store.progress(running({ task_id: "nobody-knows" }), null);
+    frame();
+    expect(root.querySelector(".hw-waiting")).toBeNull();
+    expect(text(root, ".hw-percent")).toBe("47 %");
+  });
+
+  it("for nothing says so", () => {
+    expect(text(shown([]).root, ".hw-none")).toBe("No tasks to show");
+  });
+});
+
+describe("announcements", () => {
+  it("are made when the status changes, and not for the state that was found", () => {
+    const { root, store } = shown([running()]);
+    expect(text(root, '[role="status"]')).toBe("");
+    store.progress(running({ seq: 43 }), null);
+    frame();
+    expect(text(root, '[role="status"]')).toBe("");
+    store.progress(running({ seq: 44, status: "completed", finished_at: "2026-11-22T16:00:24Z" }), null);
+    frame();
+    expect(text(root, '[role="status"]')).toBe("Gray–Scott coral: Completed in 25 s");
+  });
+});
+
+describe("a list", () => {
+  const tasks = TASK_STATUSES.map((status, index) =>
+    running({ task_id: `task-${index}`, name: `Task ${index}`, status, finished_at: "2026-11-22T16:00:24Z" }),
+  );
+
+  it("takes the place of cards for more than four tasks, with counts by status", () => {
+    const { root } = shown(tasks);
+    expect(root.querySelectorAll(".hw-row")).toHaveLength(6);
+    expect(root.querySelectorAll(".hw-card")).toHaveLength(0);
+    expect(text(root, ".hw-total")).toBe("6 tasks");
+    const legend = [...root.querySelectorAll<HTMLElement>(".hw-legend-part")].filter((part) => !part.hidden);
+    expect(legend.map((part) => part.textContent)).toContain("1 failed");
+    expect(shown(tasks.slice(0, 4)).root.querySelectorAll(".hw-card")).toHaveLength(4);
+  });
+
+  it("has a row of name, stage, bar, percent and time left for each", () => {
+    const { root } = shown(tasks);
+    const rows = [...root.querySelectorAll(".hw-row")].map((row) => [
+      text(row, ".hw-name"),
+      text(row, ".hw-row-stage"),
+      text(row, ".hw-row-percent"),
+      text(row, ".hw-row-left"),
+    ]);
+    expect(rows[0]).toEqual(["Task 0", "", "–", "queued"]);
+    expect(rows[1]).toEqual(["Task 1", "Generation", "47 %", "about 14 s"]);
+    expect(rows[2]).toEqual(["Task 2", "", "100 %", "25 s"]);
+    expect(rows[3]).toEqual(["Task 3", "Generation", "47 %", "failed"]);
+  });
+
+  it("redraws the rows that changed and no others", async () => {
+    const { root, store } = shown(tasks);
+    const changed: string[] = [];
+    const observer = new MutationObserver((records) => {
+      for (const { target } of records) {
+        const element = target instanceof Element ? target : target.parentElement;
+        const id = element?.closest<HTMLElement>(".hw-row")?.dataset.taskId;
+        if (id !== undefined) changed.push(id);
+      }
+    });
+    observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true });
+    store.progress(
+      { ...running({ task_id: "task-1", seq: 43, overall_progress: 60 }), name: "Task 1" },
+      null,
+    );
+    frame();
+    await vi.advanceTimersByTimeAsync(0);
+    observer.disconnect();
+    expect(new Set(changed)).toEqual(new Set(["task-1"]));
+  });
+
+  it("of a thousand is drawn with a ticker of its own and no other timers", () => {
+    const many = Array.from({ length: 1000 }, (_, index) => running({ task_id: `task-${index}` }));
+    const { root } = shown(many);
+    expect(root.querySelectorAll('[role="listitem"]')).toHaveLength(1000);
+    expect(vi.getTimerCount()).toBe(1);
+  });
+});
+
+describe("the stage that is told about", () => {
+  it("is the one that runs, the one that failed, or the one that did the most", () => {
+    expect(stageOfInterest(running())?.id).toBe("generation");
+    expect(stageOfInterest(sample("progress_failed"))?.id).toBe("preparation");
+    const done = withStage(running({ status: "completed" }), "generation", { status: "completed" });
+    expect(stageOfInterest(done)?.id).toBe("generation");
+  });
+});

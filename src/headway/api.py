@@ -1,0 +1,204 @@
+"""The functions that people call: small and synchronous, on top of the reporter and the tracker."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headway import transitions
+from headway.diagnostics import warn_once
+from headway.errors import TaskNotFoundError, UsageError
+from headway.models import Stage, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
+from headway.stages import StageManager, parse_stages
+from headway.worker.reporter import REPORTER
+from headway.worker.task import Task, new_task_id
+
+if TYPE_CHECKING:
+    from headway.tracker import ProgressTracker
+
+#: Knows the stages of every template; give a template its own stages or weights here.
+stage_manager = StageManager()
+
+
+def task(
+    template_id: str,
+    *,
+    category: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    task_id: str | None = None,
+    stages: Mapping[str, float] | Sequence[Stage] | None = None,
+    show: bool = True,
+) -> Task:
+    """Begin to report a generation task.
+
+    Parameters
+    ----------
+    template_id
+        What makes tasks comparable: the function or workflow.
+    category
+        ``"image_generation"``, ``"video_generation"``, ``"audio_generation"``, or any other or none for the
+        default stages queue, preparation, execution, finalization.
+    params
+        The generation's parameters, JSON values, at most 16 kB.
+    name
+        What people read; the template by default.
+    task_id
+        1 to 128 of ``A-Z a-z 0-9 _ . -``, the first of them a letter or a digit; by default a new one.
+    stages
+        The task's own stages, ``{id: weight}`` in the order in which they run.
+    show
+        Whether a notebook shows the task by itself when its ``with`` block begins.
+
+    Returns
+    -------
+    Task
+        A context manager; as the last line of a cell, the live view.
+
+    Raises
+    ------
+    UsageError
+        When an argument cannot be stored; nothing is reported then.
+
+    Examples
+    --------
+    >>> import headway
+    >>> with headway.task("portrait", category="image_generation") as task:  # doctest: +SKIP
+    ...     with task.stage("model_loading"):
+    ...         pipe = load()
+    ...     for t in task.track(pipe.timesteps, stage="generation"):
+    ...         task.preview(pipe.step(t))
+    """
+    known = parse_stages(stages) if stages else stage_manager.get_stages_for_template(template_id, category)
+    state = transitions.create(
+        check_task_id(task_id or new_task_id(template_id)),
+        template_id,
+        known,
+        now=Timestamp(time.time()),
+        name=name,
+        category=category,
+        params=params,
+    )
+    return Task(state, reporter=REPORTER, view=NotebookView() if in_notebook() else None, show=show)
+
+
+def show(*tasks: Task | TaskSummary | str | Iterable[Task | TaskSummary | str]) -> None:
+    """Show tasks live in the cell: any that are stored, whoever runs them.
+
+    Parameters
+    ----------
+    *tasks
+        Tasks, their ids, what `headway.tasks` returned, or lists of these.
+
+    Raises
+    ------
+    TaskNotFoundError
+        When one of them is not stored.
+    StoreUnavailableError
+        When Redis does not answer and the tasks are not this process's.
+    """
+    states = _read_states(list(dict.fromkeys(_ids(tasks))))
+    if not states:
+        raise UsageError("expected at least one task to show, got none")
+    if in_notebook():
+        _display(states)
+        return
+    for state in states:
+        print(f"{state.task_id}: {state.status}, {state.overall_progress:.0f} %")
+
+
+def tasks(*, status: TaskStatus | str | None = None, limit: int = 100) -> list[TaskSummary]:
+    """List the stored tasks, those made last first.
+
+    Parameters
+    ----------
+    status
+        Only tasks of this status.
+    limit
+        1 to 1,000.
+
+    Raises
+    ------
+    UsageError
+        When the status or the limit is not one.
+    StoreUnavailableError
+        When Redis does not answer.
+    """
+    try:
+        wanted = None if status is None else TaskStatus(status)
+    except ValueError:
+        raise UsageError(f"expected a status of {', '.join(TaskStatus)}, got {status!r}") from None
+
+    async def read(tracker: ProgressTracker) -> list[TaskSummary]:
+        found, _ = await tracker.list_tasks(status=wanted, limit=limit)
+        return found
+
+    return REPORTER.call(read)
+
+
+class NotebookView:
+    """Shows one task in the cell that runs, and not twice in the same one."""
+
+    def __init__(self) -> None:
+        self._shown_in: int | None = None
+
+    def __call__(self, task: Task) -> None:
+        """Show the task, unless this cell shows it already."""
+        cell = sys.modules["IPython"].get_ipython().execution_count
+        if cell == self._shown_in:
+            return
+        try:
+            _display([task.progress])
+        except Exception as error:  # a broken front end must not stop the job
+            warn_once(
+                "view", "the task cannot be shown here, but goes on: %s: %s", type(error).__name__, error
+            )
+        self._shown_in = cell
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")
+
+
+def _display(states: list[TaskProgress]) -> None:
+    from IPython.display import display
+
+    from headway.widget import TaskWidget
+
+    widget = TaskWidget([state.task_id for state in states], states)
+    running = [state.task_id for state in states if not state.status.is_over]
+    if running:
+        REPORTER.listen(widget.receive, running)
+    display(widget)  # type: ignore[no-untyped-call]  # IPython's has no annotations
+
+
+def _ids(tasks: Iterable[object]) -> Iterable[str]:
+    for item in tasks:
+        if isinstance(item, (Task, TaskSummary)):
+            yield item.task_id
+        elif isinstance(item, str):
+            yield check_task_id(item)
+        elif isinstance(item, Iterable):
+            yield from _ids(item)
+        else:
+            raise UsageError(f"expected a task, its id, or a list of them, got {type(item).__name__}")
+
+
+def _read_states(task_ids: list[str]) -> list[TaskProgress]:
+    mine = {task_id: task.progress for task_id in task_ids if (task := REPORTER.task(task_id))}
+    others = [task_id for task_id in task_ids if task_id not in mine]
+
+    async def read(tracker: ProgressTracker) -> dict[str, TaskProgress]:
+        stored = await tracker.store.read(others)
+        return {task_id: TaskProgress.from_json(found.data) for task_id, found in stored.items()}
+
+    found = mine | (REPORTER.call(read) if others else {})
+    for task_id in task_ids:
+        if task_id not in found:
+            raise TaskNotFoundError(task_id)
+    return [found[task_id] for task_id in task_ids]

@@ -1,0 +1,32 @@
+"""What Headway says about itself: each thing once."""
+
+from __future__ import annotations
+
+# What was said, so that it is not said again; forgotten all at once when it has grown too long.
+_said: set[str] = set()
+MAX_SAID = 1_000
+
+
+def warn_once(topic: str, message: str, *args: object) -> None:
+    """Log a warning, the first time that this topic comes up.
+
+    Parameters
+    ----------
+    topic
+        What counts as the same warning.
+    message, args
+        As `logging.Logger.warning` takes them.
+    """
+    if topic in _said:
+        return
+    if len(_said) >= MAX_SAID:
+        _said.clear()
+    _said.add(topic)
+    import logging
+
+    logging.getLogger("headway").warning(message, *args)
+
+
+def settle(topic: str) -> None:
+    """Let a topic be warned about again: what it was about is over."""
+    _said.discard(topic)

@@ -1,0 +1,123 @@
+"""Every error that Headway raises: one tree, sorted by whose fault it is.
+
+An error that is the caller's is raised at once, in the caller, before anything is stored. An error of the
+store is raised only where somebody waits for an answer; reporting from a task never raises it.
+"""
+
+from __future__ import annotations
+
+
+class HeadwayError(Exception):
+    """Anything that Headway raises."""
+
+
+class UsageError(HeadwayError, ValueError):
+    """The caller asked for something that cannot be; the message says what was expected."""
+
+
+class StoreError(HeadwayError):
+    """Redis, or the way to it, failed."""
+
+
+class InvalidTaskIdError(UsageError):
+    """The task id does not have the form of one.
+
+    Attributes
+    ----------
+    task_id
+        What was given.
+    """
+
+    def __init__(self, task_id: object) -> None:
+        self.task_id = task_id
+        super().__init__(
+            "expected a task id of 1 to 128 letters, digits, '_', '-' or '.', beginning with a letter or a "
+            f"digit, got {str(task_id)[:160]!r}"
+        )
+
+
+class InvalidStagesError(UsageError):
+    """A list of stages, or their weights, makes no sense."""
+
+
+class UnknownStageError(UsageError):
+    """The task has no stage of that name.
+
+    Attributes
+    ----------
+    stage
+        What was asked for.
+    """
+
+    def __init__(self, stage: object, known: tuple[str, ...]) -> None:
+        self.stage = stage
+        super().__init__(
+            f"expected one of the task's stages ({', '.join(known)}), got {stage!r}; "
+            "give the task its own stages with stages={name: weight, ...}"
+        )
+
+
+class StageOrderError(UsageError):
+    """A stage was started before the running one was left, or after a later one had begun."""
+
+
+class InvalidProgressError(UsageError):
+    """A progress, a count or a total is out of its range, or not a number.
+
+    Attributes
+    ----------
+    value
+        What was given.
+    """
+
+    def __init__(self, message: str, value: object) -> None:
+        self.value = value
+        super().__init__(message)
+
+
+class TotalMismatchError(InvalidProgressError):
+    """A loop had more, or fewer, items than the total that was announced for it."""
+
+
+class InvalidParamsError(UsageError):
+    """Parameters or metadata that JSON cannot carry, or too many of them."""
+
+
+class TaskStateError(UsageError):
+    """The task is over, or not of this process, and cannot be reported on."""
+
+
+class TaskNotFoundError(HeadwayError, LookupError):
+    """No such task is stored; it never was, or its time is over.
+
+    Attributes
+    ----------
+    task_id
+        The id that was looked up.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(f"no task {task_id!r} is stored")
+
+
+class TaskExistsError(HeadwayError):
+    """A task of that id is stored already.
+
+    Attributes
+    ----------
+    task_id
+        The id that was to be created.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(f"expected a new task id, got {task_id!r}, which is stored already; choose another")
+
+
+class StoreUnavailableError(StoreError):
+    """Redis does not answer at present."""
+
+
+class EmbeddedServerError(StoreError):
+    """The private Redis server could not be started."""

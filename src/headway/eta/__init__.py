@@ -1,0 +1,1 @@
+"""Estimates of when a task ends: pure functions of what was observed, without I/O and without a clock."""

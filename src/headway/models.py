@@ -1,0 +1,354 @@
+"""The values that travel through Headway, and their JSON.
+
+Every value is frozen, stores facts only, and derives the rest; unknown is ``None``. What a worker encodes
+here is, byte for byte, what a browser reads. Nothing in this module reads a clock or does I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from headway.errors import InvalidParamsError, InvalidTaskIdError
+
+TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+# Parameters and metadata are sent with every update of their task: 16 kB is ten times a usual workflow's.
+MAX_VALUES_BYTES = 16_384
+# A message is one line of a card, an error is a traceback's last lines.
+MAX_MESSAGE_CHARS = 500
+MAX_ERROR_CHARS = 4_000
+
+
+class Timestamp(float):
+    """UTC seconds since the epoch; in JSON an ISO 8601 text that ends in Z."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_iso(cls, text: str) -> Timestamp:
+        """Read an ISO 8601 text; one without an offset is taken as UTC."""
+        moment = datetime.fromisoformat(text)
+        return cls((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+    def to_iso(self) -> str:
+        """Write the timestamp as ISO 8601 in UTC, in microseconds where there are any."""
+        return _iso(float(self))
+
+
+@lru_cache(maxsize=8_192)  # a task's older times are written again with every update
+def _iso(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat().replace("+00:00", "Z")
+
+
+class TaskStatus(StrEnum):
+    """What a task as a whole does."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task has ended for good; a lost one may come back."""
+        return self in _TASK_OVER
+
+
+class StageStatus(StrEnum):
+    """What one stage does."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stage has ended."""
+        return self in _STAGE_OVER
+
+
+_TASK_OVER = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+_STAGE_OVER = frozenset({StageStatus.COMPLETED, StageStatus.FAILED, StageStatus.SKIPPED})
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A named part of every task of a template.
+
+    Parameters
+    ----------
+    id
+        The name that code uses, such as ``"model_loading"``.
+    name
+        The name that people read, such as ``"Model loading"``.
+    weight
+        The stage's share of the task's time, above 0; weights need not add up to 1.
+    """
+
+    id: str
+    name: str
+    weight: float
+
+
+class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one stage of one task is.
+
+    Parameters
+    ----------
+    id, name, weight
+        As in `Stage`.
+    status
+        What the stage does.
+    progress
+        0 to 1; it never falls within an attempt.
+    message
+        One line about what is being done, at most 500 characters.
+    done, total
+        Counted steps: finished ones and all, where they are known.
+    started_at, finished_at
+        UTC seconds since the epoch.
+    duration
+        Seconds that the stage took, by a monotonic clock where one process saw both ends; ``None`` until it
+        is over.
+    error
+        The error's text of a stage that failed.
+    metadata
+        JSON values that the task's code attached.
+    """
+
+    id: str
+    name: str
+    weight: float
+    status: StageStatus = StageStatus.PENDING
+    progress: float = 0.0
+    message: str | None = None
+    done: int | None = None
+    total: int | None = None
+    started_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
+    duration: float | None = None
+    error: str | None = None
+    metadata: dict[str, Any] = {}
+
+    def elapsed(self, now: float) -> float | None:
+        """Return the seconds spent in the stage so far.
+
+        Parameters
+        ----------
+        now
+            UTC seconds since the epoch.
+
+        Returns
+        -------
+        float or None
+            The duration of a stage that is over, ``None`` for one that has not begun.
+        """
+        if self.duration is not None:
+            return self.duration
+        if self.started_at is None:
+            return None
+        return max(0.0, now - self.started_at)
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """When a task is expected to end.
+
+    Parameters
+    ----------
+    low, median, high
+        Finish times in UTC seconds since the epoch, ``low <= median <= high``.
+    basis
+        What the estimate was made from, in words.
+    """
+
+    low: Timestamp
+    median: Timestamp
+    high: Timestamp
+    basis: str
+
+
+class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of a task that a list shows.
+
+    A summary is read from the JSON of a `TaskProgress`, whose fields these are.
+    """
+
+    task_id: str
+    template_id: str
+    name: str
+    status: TaskStatus
+    created_at: Timestamp
+    updated_at: Timestamp
+    category: str | None = None
+    attempt: int = 1
+    seq: int = 0
+    overall_progress: float = 0.0
+    current_stage: str | None = None
+    error: str | None = None
+    eta: Estimate | None = None
+    preview_url: str | None = None
+    started_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
+
+
+class TaskProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole state of one task, as stored, sent and shown.
+
+    Parameters
+    ----------
+    task_id
+        Names the task everywhere; see `check_task_id`.
+    template_id
+        What makes tasks comparable: the function or workflow.
+    name
+        What people read.
+    status
+        What the task as a whole does.
+    stages
+        In the order in which they run.
+    created_at, started_at, updated_at, finished_at
+        UTC seconds since the epoch.
+    category
+        Picks the default stages; ``None`` for a task of no category.
+    params
+        The generation's parameters, JSON values.
+    attempt
+        1 for the first worker that runs the task, +1 for each that takes it up again.
+    seq
+        Rises with every stored change, across attempts.
+    overall_progress
+        0 to 100; it never falls within an attempt.
+    current_stage
+        The id of the running stage, else of the last that ran.
+    error
+        The error's text of a task that failed.
+    eta
+        When the task is expected to end; ``None`` while nothing is known.
+    preview_url
+        The newest preview, relative to the Jupyter server's base URL.
+    """
+
+    task_id: str
+    template_id: str
+    name: str
+    status: TaskStatus
+    stages: tuple[StageProgress, ...]
+    created_at: Timestamp
+    updated_at: Timestamp
+    category: str | None = None
+    params: dict[str, Any] = {}
+    attempt: int = 1
+    seq: int = 0
+    overall_progress: float = 0.0
+    current_stage: str | None = None
+    error: str | None = None
+    eta: Estimate | None = None
+    preview_url: str | None = None
+    started_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
+
+    def stage(self, stage_id: str) -> StageProgress | None:
+        """Return the stage of that id, or ``None``."""
+        return next((stage for stage in self.stages if stage.id == stage_id), None)
+
+    def to_json(self) -> bytes:
+        """Encode the task as the JSON that is stored and sent."""
+        return encode_json(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> TaskProgress:
+        """Decode what `to_json` wrote; fields that this version does not know are ignored."""
+        return _TASK_DECODER.decode(data)
+
+
+def check_task_id(task_id: object) -> str:
+    """Return the id when it is one that may stand in a key and a URL.
+
+    Raises
+    ------
+    InvalidTaskIdError
+        Unless it is 1 to 128 of ``A-Z a-z 0-9 _ . -``, the first of them a letter or a digit.
+    """
+    if isinstance(task_id, str) and TASK_ID.fullmatch(task_id):
+        return task_id
+    raise InvalidTaskIdError(task_id)
+
+
+def plain_values(values: dict[str, Any] | None, *, what: str) -> dict[str, Any]:
+    """Copy a dict into plain JSON values; array scalars become numbers.
+
+    Parameters
+    ----------
+    values
+        Parameters or metadata.
+    what
+        How the error calls them.
+
+    Raises
+    ------
+    InvalidParamsError
+        When a value has no JSON form, or all of them take more than 16 kB.
+    """
+    if not values:
+        return {}
+    try:
+        data = encode_json(values)
+        plain = msgspec.json.decode(data)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidParamsError(
+            f"expected {what} to be JSON values, got one that is not: {error}"
+        ) from error
+    if len(data) > MAX_VALUES_BYTES:
+        raise InvalidParamsError(f"expected at most {MAX_VALUES_BYTES} bytes of {what}, got {len(data)}")
+    if not isinstance(plain, dict):
+        raise InvalidParamsError(f"expected {what} to be a dict, got {type(values).__name__}")
+    return plain
+
+
+def encode_json(value: object) -> bytes:
+    """Encode any Headway value, or a list of them, as JSON."""
+    return _ENCODER.encode(value)
+
+
+def decode_summary(data: bytes) -> TaskSummary:
+    """Read the summary out of a task's JSON, skipping the rest of it."""
+    return _SUMMARY_DECODER.decode(data)
+
+
+def error_text(error: BaseException) -> str:
+    """Say an exception in the words that a traceback ends with, cut to a bound."""
+    name, text = type(error).__qualname__, str(error)
+    return shorten(f"{name}: {text}" if text else name, MAX_ERROR_CHARS)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut a text to `limit` characters, the last of them an ellipsis where something was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _encode_hook(value: object) -> object:
+    if isinstance(value, Timestamp):
+        return value.to_iso()
+    item = getattr(value, "item", None)  # numpy and torch scalars
+    if callable(item):
+        return item()
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} {value!r:.80}")
+
+
+def _decode_hook(kind: type, value: object) -> object:
+    if kind is Timestamp and isinstance(value, str):
+        return Timestamp.from_iso(value)
+    raise ValueError(f"expected an ISO 8601 time, got {value!r}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_encode_hook)
+_TASK_DECODER = msgspec.json.Decoder(TaskProgress, dec_hook=_decode_hook)
+_SUMMARY_DECODER = msgspec.json.Decoder(TaskSummary, dec_hook=_decode_hook)

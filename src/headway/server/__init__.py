@@ -1,0 +1,1 @@
+"""The Jupyter server extension: REST, WebSocket, and the hub that feeds them."""

@@ -1,0 +1,119 @@
+"""REST: thin calls on the tracker, each authenticated and authorised by the Jupyter server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from headway.errors import HeadwayError, TaskNotFoundError, UsageError
+from headway.models import TaskStatus, Timestamp, check_task_id, encode_json
+from headway.server.errors import as_http_error
+from headway.tracker import ProgressTracker
+
+AUTH_RESOURCE = "headway"
+# A preview never changes under its number.
+PREVIEW_CACHE = "private, max-age=86400, immutable"
+
+
+class HeadwayHandler(APIHandler):
+    """What the REST handlers share."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @property
+    def tracker(self) -> ProgressTracker:
+        """The extension's tracker."""
+        tracker: ProgressTracker = self.settings["headway_tracker"]
+        return tracker
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error of ours with its text; leave the others to Jupyter."""
+        cause = getattr(kwargs.get("exc_info", (None, None))[1], "__cause__", None)
+        if not isinstance(cause, HeadwayError):
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_header("Content-Type", "application/json")
+        self.finish(encode_json({"message": str(cause), "reason": type(cause).__name__}))
+
+
+class TaskProgressHandler(HeadwayHandler):
+    """``GET headway/tasks/{task_id}/progress``."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, task_id: str) -> None:
+        """Answer the JSON that the task's worker wrote."""
+        with as_http_error(self):
+            stored = await self.tracker.get_stored(task_id)
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(stored.data)
+
+
+class TasksHandler(HeadwayHandler):
+    """``GET headway/tasks?status=&since=&limit=&cursor=``."""
+
+    QUERY = frozenset({"status", "since", "limit", "cursor", "token"})
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer summaries, those of the tasks made last first, and the cursor to the next ones."""
+        with as_http_error(self):
+            unknown = self.request.query_arguments.keys() - self.QUERY
+            if unknown:
+                raise UsageError(
+                    f"expected some of {', '.join(sorted(self.QUERY - {'token'}))} in the query, "
+                    f"got {', '.join(sorted(unknown))}"
+                )
+            tasks, cursor = await self.tracker.list_tasks(
+                status=_status(self.get_query_argument("status", None)),
+                since=_time(self.get_query_argument("since", None)),
+                limit=_limit(self.get_query_argument("limit", "100")),
+                cursor=self.get_query_argument("cursor", None),
+            )
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(encode_json({"tasks": tasks, "cursor": cursor}))
+
+
+class PreviewHandler(HeadwayHandler):
+    """``GET headway/tasks/{task_id}/previews/{n}``."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, task_id: str, number: str) -> None:
+        """Answer a preview; it never changes, so it may be cached for ever."""
+        with as_http_error(self):
+            image = await self.tracker.store.read_preview(check_task_id(task_id), int(number))
+            if image is None:
+                raise TaskNotFoundError(f"{task_id}/previews/{number}")
+        self.set_header("Cache-Control", PREVIEW_CACHE)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(image, set_content_type="image/jpeg")
+
+
+def _status(text: str | None) -> TaskStatus | None:
+    if text is None:
+        return None
+    try:
+        return TaskStatus(text)
+    except ValueError:
+        raise UsageError(f"expected status to be one of {', '.join(TaskStatus)}, got {text[:80]!r}") from None
+
+
+def _time(text: str | None) -> Timestamp | None:
+    if text is None:
+        return None
+    try:
+        return Timestamp.from_iso(text)
+    except (ValueError, OverflowError):
+        raise UsageError(f"expected since to be an ISO 8601 time, got {text[:80]!r}") from None
+
+
+def _limit(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"expected limit to be a whole number, got {text[:80]!r}") from None

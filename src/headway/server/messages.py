@@ -1,0 +1,110 @@
+"""What goes over the WebSocket, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from headway.errors import UsageError
+from headway.models import Timestamp, check_task_id, encode_json
+
+# Names one connection may ask for; JupyterLab shows some dozens, a page of everything a thousand.
+MAX_IDS = 10_000
+
+
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag="subscribe"):
+    """A viewer wants some tasks, as far as they are newer than what it has.
+
+    Parameters
+    ----------
+    task_ids
+        The tasks.
+    batch_ids
+        Batches; none are stored yet.
+    since
+        The ``seq`` that the viewer has, by task.
+    many
+        Whether the viewer takes a list of messages in one frame.
+    """
+
+    task_ids: list[str] = []
+    batch_ids: list[str] = []
+    since: dict[str, int] = {}
+    many: bool = False
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag="unsubscribe"):
+    """A viewer wants some tasks no more."""
+
+    task_ids: list[str] = []
+    batch_ids: list[str] = []
+
+
+class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="progress.update"):
+    """The newest state of a task.
+
+    Parameters
+    ----------
+    seq
+        The state's number.
+    sent_at
+        The server's clock, so that a viewer can tell how far off its own is.
+    data
+        The JSON that the worker wrote, passed on as it is.
+    """
+
+    task_id: str
+    seq: int
+    sent_at: Timestamp
+    data: msgspec.Raw
+
+
+class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
+    """Something that the viewer should know; the connection stays open.
+
+    Parameters
+    ----------
+    code
+        ``"bad_message"``, ``"unknown_task"`` or ``"store_unavailable"``.
+    """
+
+    code: str
+    message: str
+    task_id: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(Subscribe | Unsubscribe)
+
+
+def parse_message(text: str | bytes) -> Subscribe | Unsubscribe:
+    """Read what a viewer sent.
+
+    Raises
+    ------
+    UsageError
+        When it is not a message, or names more than 10,000 tasks, or something that is no task id.
+    """
+    try:
+        message: Subscribe | Unsubscribe = _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            'expected {"type": "subscribe" or "unsubscribe", "task_ids": [...]}, got '
+            f"{_excerpt(text)}: {error}"
+        ) from error
+    if len(message.task_ids) > MAX_IDS:
+        raise UsageError(f"expected at most {MAX_IDS} task_ids, got {len(message.task_ids)}")
+    if message.batch_ids:
+        raise UsageError("expected task_ids only, got batch_ids: batches are not stored yet")
+    for task_id in message.task_ids:
+        check_task_id(task_id)
+    return message
+
+
+def encode_frame(messages: list[Any]) -> bytes:
+    """Encode one message, or a list of them, as a frame."""
+    return encode_json(messages[0] if len(messages) == 1 else messages)
+
+
+def _excerpt(text: str | bytes) -> str:
+    return repr(text[:80])

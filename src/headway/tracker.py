@@ -1,0 +1,294 @@
+"""`ProgressTracker`: the one way in and out of the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec.structs import replace
+
+from headway import transitions
+from headway.errors import TaskExistsError, TaskNotFoundError, UsageError
+from headway.models import Stage, StageStatus, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
+from headway.settings import Settings
+from headway.stages import StageManager, parse_stages
+from headway.store.tasks import MAX_PAGE, Stored, TaskStore
+
+# So many writers can change one task at the same instant before one of them gives up: each round lets at
+# least one of them through.
+MAX_ROUNDS = 1_000
+
+
+class ProgressTracker:
+    """Creates, changes and reads the stored progress of tasks.
+
+    Every change is atomic: it is made on the state that is stored, and made again when another writer was
+    faster, so that of two changes to different stages at the same instant both survive.
+
+    Parameters
+    ----------
+    store
+        Where the tasks are; by default the one that the environment names, else the embedded server.
+    stages
+        Knows the stages of each template.
+    clock
+        Gives the time in UTC seconds since the epoch.
+
+    Examples
+    --------
+    >>> async with ProgressTracker() as tracker:  # doctest: +SKIP
+    ...     await tracker.create_task_progress("portrait-1", "sdxl", category="image_generation")
+    ...     await tracker.update_stage("portrait-1", "generation", progress=0.5)
+    """
+
+    def __init__(
+        self,
+        store: TaskStore | None = None,
+        *,
+        stages: StageManager | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store or TaskStore(Settings.from_environment())
+        self.stages = stages or StageManager()
+        self._clock = clock
+
+    async def __aenter__(self) -> Self:
+        """Connect; the embedded server is started where it is needed."""
+        await self.store.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.store.close()
+
+    async def create_task_progress(
+        self,
+        task_id: str,
+        template_id: str,
+        *,
+        category: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        stages: Mapping[str, float] | Sequence[Stage] | None = None,
+    ) -> TaskProgress:
+        """Store a new task, queued.
+
+        Parameters
+        ----------
+        task_id
+            1 to 128 of ``A-Z a-z 0-9 _ . -``, the first of them a letter or a digit.
+        template_id
+            What makes tasks comparable: the function or workflow.
+        category
+            Picks the default stages; see `StageManager.get_stages_for_template`.
+        params
+            The generation's parameters, JSON values.
+        name
+            What people read; the template by default.
+        stages
+            The task's own stages; see `parse_stages`.
+
+        Raises
+        ------
+        TaskExistsError
+            When a task of that id is stored.
+        UsageError
+            When an argument cannot be stored.
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        known = parse_stages(stages) if stages else self.stages.get_stages_for_template(template_id, category)
+        task = transitions.create(
+            task_id, template_id, known, now=self._now(), name=name, category=category, params=params
+        )
+        task = replace(task, seq=1)
+        await self.store.prune()
+        if await self.store.write([task], expected_seq=0):
+            raise TaskExistsError(task_id)
+        return task
+
+    async def update_stage(
+        self,
+        task_id: str,
+        stage: str,
+        status: StageStatus | str | None = None,
+        progress: float | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+    ) -> TaskProgress:
+        """Change one stage of a task; what is ``None`` stays as it was.
+
+        The task follows its stages: it is in progress once one of them is, failed when one failed, completed
+        when all are over.
+
+        Parameters
+        ----------
+        stage
+            The stage's id.
+        status
+            ``"pending"``, ``"in_progress"``, ``"completed"``, ``"failed"`` or ``"skipped"``.
+        progress
+            0 to 1; it never falls.
+        message
+            One line about what is being done.
+        metadata
+            JSON values, added to those that are there.
+        done, total
+            Counted steps.
+
+        Returns
+        -------
+        TaskProgress
+            The state as it is now stored.
+
+        Raises
+        ------
+        TaskNotFoundError
+            When no such task is stored.
+        UsageError
+            When the stage, the status or the progress cannot be; nothing is stored.
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        wanted = None if status is None else _stage_status(status)
+
+        def change(task: TaskProgress) -> TaskProgress:
+            transitions.check_running(task)
+            now = self._now()
+            task = transitions.update_stage(
+                task,
+                stage,
+                now=now,
+                status=wanted,
+                progress=progress,
+                done=done,
+                total=total,
+                message=message,
+                metadata=metadata,
+            )
+            return transitions.derive_status(task, now=now)
+
+        return await self._change(task_id, change)
+
+    async def finish_task(
+        self, task_id: str, status: TaskStatus = TaskStatus.COMPLETED, *, error: str | None = None
+    ) -> TaskProgress:
+        """End a task as completed, failed or cancelled.
+
+        Raises
+        ------
+        TaskNotFoundError, StoreUnavailableError
+            As `update_stage`.
+        TaskStateError
+            When the task is over already.
+        """
+        return await self._change(
+            task_id, lambda task: transitions.finish(task, status, now=self._now(), error=error)
+        )
+
+    async def get_progress(self, task_id: str) -> TaskProgress:
+        """Read a task.
+
+        Raises
+        ------
+        InvalidTaskIdError
+            When the id is not one.
+        TaskNotFoundError
+            When no such task is stored.
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        return TaskProgress.from_json((await self.get_stored(task_id)).data)
+
+    async def get_stored(self, task_id: str) -> Stored:
+        """Read a task as the JSON that its worker wrote; raises as `get_progress`."""
+        stored = await self.store.read([check_task_id(task_id)])
+        if task_id not in stored:
+            raise TaskNotFoundError(task_id)
+        return stored[task_id]
+
+    async def list_tasks(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        since: float | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[list[TaskSummary], str | None]:
+        """List tasks, those made last first.
+
+        Parameters
+        ----------
+        status
+            Only tasks of this status.
+        since
+            Only tasks that changed at or after this time, UTC seconds since the epoch.
+        limit
+            1 to 1,000.
+        cursor
+            What the call before returned, for the tasks after it.
+
+        Returns
+        -------
+        tasks, cursor
+            The cursor is ``None`` at the end of the list.
+
+        Raises
+        ------
+        UsageError
+            When the limit or the cursor is not one.
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise UsageError(f"expected a limit from 1 to {MAX_PAGE}, got {limit}")
+        before = _parse_cursor(cursor) if cursor else None
+        found: list[TaskSummary] = []
+        while True:
+            page = await self.store.list_page(before=before, limit=limit)
+            made = {task_id: score for score, task_id in page}
+            for summary in await self.store.summaries(list(made)):
+                if (status is None or summary.status is status) and (
+                    since is None or summary.updated_at >= since
+                ):
+                    found.append(summary)
+                    if len(found) == limit:
+                        return found, f"{made[summary.task_id]!r}:{summary.task_id}"
+            if len(page) < limit:
+                return found, None
+            before = page[-1]
+
+    async def _change(self, task_id: str, change: Callable[[TaskProgress], TaskProgress]) -> TaskProgress:
+        """Apply a pure change to what is stored, again from the start when another writer was faster."""
+        for _ in range(MAX_ROUNDS):
+            stored = await self.get_stored(task_id)
+            task = replace(change(TaskProgress.from_json(stored.data)), seq=stored.seq + 1)
+            if not await self.store.write([task], expected_seq=stored.seq):
+                return task
+        raise RuntimeError(f"gave up changing {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
+
+    def _now(self) -> Timestamp:
+        return Timestamp(self._clock())
+
+
+def _stage_status(status: StageStatus | str) -> StageStatus:
+    try:
+        return StageStatus(status)
+    except ValueError:
+        known = ", ".join(StageStatus)
+        raise UsageError(f"expected a stage's status to be one of {known}, got {status!r}") from None
+
+
+def _parse_cursor(cursor: str) -> tuple[float, str]:
+    score, _, task_id = cursor.partition(":")
+    try:
+        return float(score), check_task_id(task_id)
+    except ValueError:
+        raise UsageError(f"expected the cursor of an earlier answer, got {cursor[:160]!r}") from None

@@ -1,0 +1,325 @@
+"""What may become of a task: pure functions from one `TaskProgress` to the next.
+
+The worker applies them in memory and `ProgressTracker` inside a compare-and-set, so both follow the same
+rules. None of them reads a clock, and each either returns a new state or raises and changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from headway.errors import InvalidProgressError, StageOrderError, TaskStateError, UnknownStageError
+from headway.models import (
+    MAX_ERROR_CHARS,
+    MAX_MESSAGE_CHARS,
+    Stage,
+    StageProgress,
+    StageStatus,
+    TaskProgress,
+    TaskStatus,
+    Timestamp,
+    check_task_id,
+    plain_values,
+    shorten,
+)
+from headway.stages import overall_progress
+
+# What becomes of a running stage when its task ends.
+_ENDS = {TaskStatus.COMPLETED: StageStatus.COMPLETED, TaskStatus.FAILED: StageStatus.FAILED}
+# The stage in which a task waits for its turn: it runs from the moment the task is made.
+QUEUE_STAGE = "queue"
+
+
+def create(
+    task_id: str,
+    template_id: str,
+    stages: Sequence[Stage],
+    *,
+    now: Timestamp,
+    name: str | None = None,
+    category: str | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> TaskProgress:
+    """Make the first state of a task: queued, its queue stage running where it has one.
+
+    Raises
+    ------
+    InvalidTaskIdError, InvalidParamsError
+        When the id or the parameters cannot be stored.
+    """
+    progress = tuple(StageProgress(id=stage.id, name=stage.name, weight=stage.weight) for stage in stages)
+    queued = progress[0].id == QUEUE_STAGE
+    if queued:
+        first = replace(progress[0], status=StageStatus.IN_PROGRESS, started_at=now)
+        progress = (first, *progress[1:])
+    return TaskProgress(
+        task_id=check_task_id(task_id),
+        template_id=shorten(template_id, MAX_MESSAGE_CHARS),
+        name=shorten(name or template_id, MAX_MESSAGE_CHARS),
+        category=category,
+        params=plain_values(dict(params) if params else None, what="params"),
+        status=TaskStatus.QUEUED,
+        stages=progress,
+        current_stage=QUEUE_STAGE if queued else None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def begin(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
+    """Say that a worker runs the task's code, whatever stage it is in."""
+    if task.status is not TaskStatus.QUEUED:
+        return task
+    return replace(task, status=TaskStatus.IN_PROGRESS, started_at=now, updated_at=now)
+
+
+def start_stage(task: TaskProgress, stage_id: str, *, now: Timestamp) -> TaskProgress:
+    """Go on to a stage: the one before is completed, those passed over are skipped.
+
+    Raises
+    ------
+    UnknownStageError
+        When the task has no such stage.
+    StageOrderError
+        When the stage, or a later one, has begun already.
+    TaskStateError
+        When the task is over.
+    """
+    check_running(task)
+    index = stage_index(task, stage_id)
+    begun = [i for i, stage in enumerate(task.stages) if stage.status is not StageStatus.PENDING]
+    last = begun[-1] if begun else -1
+    if index <= last:
+        order = [stage.id for stage in task.stages]
+        raise StageOrderError(
+            f"expected one of the stages that are still to come ({', '.join(order[last + 1 :]) or 'none'}), "
+            f"got {stage_id!r}, which is {task.stages[index].status.value} while the task is in "
+            f"{order[last]!r}; stages run once each, in order: {', '.join(order)}"
+        )
+    stages = [
+        _over(stage, StageStatus.COMPLETED, now=now)
+        if stage.status is StageStatus.IN_PROGRESS
+        else replace(stage, status=StageStatus.SKIPPED)
+        if i < index and stage.status is StageStatus.PENDING
+        else stage
+        for i, stage in enumerate(task.stages)
+    ]
+    stages[index] = replace(stages[index], status=StageStatus.IN_PROGRESS, started_at=now)
+    return _with_stages(task, stages, now=now, current_stage=stage_id, status=TaskStatus.IN_PROGRESS)
+
+
+def update_stage(
+    task: TaskProgress,
+    stage_id: str,
+    *,
+    now: Timestamp,
+    status: StageStatus | None = None,
+    progress: float | None = None,
+    done: int | None = None,
+    total: int | None = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    duration: float | None = None,
+    error: str | None = None,
+) -> TaskProgress:
+    """Change what is known of one stage; what is ``None`` stays as it was.
+
+    Progress never falls: a lower value leaves it where it is.
+
+    Parameters
+    ----------
+    duration
+        Seconds, of a stage that is now over; the difference of the two times when it is not given.
+
+    Raises
+    ------
+    UnknownStageError
+        When the task has no such stage.
+    InvalidProgressError
+        When the progress is not within 0 to 1, or the counts do not fit together.
+    """
+    index = stage_index(task, stage_id)
+    stage = task.stages[index]
+    fraction = parse_fraction(progress, done=done, total=total if total is not None else stage.total)
+    changes: dict[str, Any] = {}
+    if fraction is not None:
+        changes["progress"] = max(stage.progress, fraction)
+    if done is not None:
+        changes["done"] = done
+    if total is not None:
+        changes["total"] = total
+    if message is not None:
+        changes["message"] = shorten(str(message), MAX_MESSAGE_CHARS)
+    if metadata:
+        changes["metadata"] = plain_values(stage.metadata | dict(metadata), what="metadata")
+    stage = replace(stage, **changes)
+    if status is StageStatus.IN_PROGRESS and stage.started_at is None:
+        stage = replace(stage, status=status, started_at=now)
+    elif status is not None and status.is_over:
+        stage = _over(stage, status, now=now, duration=duration, error=error)
+    elif status is not None:
+        stage = replace(stage, status=status)
+    stages = [*task.stages[:index], stage, *task.stages[index + 1 :]]
+    current = stage_id if stage.status is StageStatus.IN_PROGRESS else task.current_stage
+    return _with_stages(task, stages, now=now, current_stage=current)
+
+
+def finish(
+    task: TaskProgress, status: TaskStatus, *, now: Timestamp, error: str | None = None
+) -> TaskProgress:
+    """End a task.
+
+    On completion the running stages are completed and those that never ran are skipped; on failure the
+    running ones fail with the error; on cancellation they are skipped with what they had reached.
+
+    Raises
+    ------
+    TaskStateError
+        When the task is over already.
+    """
+    check_running(task)
+    completed = status is TaskStatus.COMPLETED
+    stages = []
+    for stage in task.stages:
+        if stage.status is StageStatus.IN_PROGRESS:
+            stage = _over(stage, _ENDS.get(status, StageStatus.SKIPPED), now=now, error=error)
+        elif stage.status is StageStatus.PENDING and completed:
+            stage = replace(stage, status=StageStatus.SKIPPED)
+        stages.append(stage)
+    task = _with_stages(task, stages, now=now, current_stage=task.current_stage, status=status)
+    return replace(
+        task,
+        overall_progress=100.0 if completed else task.overall_progress,
+        error=shorten(error, MAX_ERROR_CHARS) if error else None,
+        eta=None,
+        finished_at=now,
+    )
+
+
+def derive_status(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
+    """Let the stages decide what the task does, where no worker says it.
+
+    A failed stage fails the task; when all are over it is completed; when one other than the queue runs, or
+    is over, it is in progress.
+    """
+    if task.status.is_over:
+        return task
+    failed = next((stage for stage in task.stages if stage.status is StageStatus.FAILED), None)
+    if failed is not None:
+        return finish(task, TaskStatus.FAILED, now=now, error=failed.error or f"{failed.name} failed")
+    if all(stage.status.is_over for stage in task.stages):
+        return finish(task, TaskStatus.COMPLETED, now=now)
+    begun = any(stage.status is not StageStatus.PENDING for stage in task.stages if stage.id != QUEUE_STAGE)
+    if begun and task.status is TaskStatus.QUEUED:
+        return begin(task, now=now)
+    return task
+
+
+def parse_fraction(progress: float | None, *, done: int | None, total: int | None) -> float | None:
+    """Read how far something is, from a fraction or from counts.
+
+    Returns
+    -------
+    float or None
+        0 to 1; ``None`` when nothing was said that tells.
+
+    Raises
+    ------
+    InvalidProgressError
+        When a value is out of range or not a number, or there are more steps done than there are.
+    """
+    if total is not None and (not is_count(total) or total < 1):
+        raise InvalidProgressError(f"expected a total of at least 1 step, got {total!r}", total)
+    if done is not None and (not is_count(done) or done < 0):
+        raise InvalidProgressError(f"expected 0 or more steps done, got {done!r}", done)
+    if done is not None and total is not None and done > total:
+        raise InvalidProgressError(
+            f"expected at most {total} steps, the total that was given, got {done} done; "
+            "give the right total, or none while it is unknown",
+            done,
+        )
+    if progress is not None:
+        return check_fraction(progress)
+    return done / total if done is not None and total is not None else None
+
+
+def check_fraction(progress: object) -> float:
+    """Return a progress from 0 to 1 as a float.
+
+    Raises
+    ------
+    InvalidProgressError
+        When it is out of range, NaN or not a number; the message guesses at percentages.
+    """
+    try:
+        value = float(progress)  # type: ignore[arg-type]  # numpy scalars are welcome
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(progress, (bool, str)) or not 0.0 <= value <= 1.0:
+        hint = f"; for a percentage, pass {value:g} / 100" if 1.0 < value <= 100.0 else ""
+        raise InvalidProgressError(f"expected a progress from 0 to 1, got {progress!r}{hint}", progress)
+    return value
+
+
+def is_count(value: object) -> bool:
+    """Whether the value is a whole number, and not a truth value."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_running(task: TaskProgress) -> None:
+    """Raise `TaskStateError` when the task is over."""
+    if task.status.is_over:
+        raise TaskStateError(f"expected a running task, but {task.task_id!r} is {task.status.value}")
+
+
+def stage_index(task: TaskProgress, stage_id: object) -> int:
+    """Return where in the task the stage stands, or raise `UnknownStageError`."""
+    for index, stage in enumerate(task.stages):
+        if stage.id == stage_id:
+            return index
+    raise UnknownStageError(stage_id, tuple(stage.id for stage in task.stages))
+
+
+def _over(
+    stage: StageProgress,
+    status: StageStatus,
+    *,
+    now: Timestamp,
+    duration: float | None = None,
+    error: str | None = None,
+) -> StageProgress:
+    if duration is None and stage.started_at is not None:
+        duration = max(0.0, now - stage.started_at)
+    return replace(
+        stage,
+        status=status,
+        progress=1.0 if status is StageStatus.COMPLETED else stage.progress,
+        finished_at=now if stage.started_at is not None else None,
+        duration=duration,
+        error=shorten(error, MAX_ERROR_CHARS) if error else stage.error,
+    )
+
+
+def _with_stages(
+    task: TaskProgress,
+    stages: Sequence[StageProgress],
+    *,
+    now: Timestamp,
+    current_stage: str | None,
+    status: TaskStatus | None = None,
+) -> TaskProgress:
+    status = status or task.status
+    started = status is not TaskStatus.QUEUED and task.started_at is None
+    return replace(
+        task,
+        stages=tuple(stages),
+        status=status,
+        current_stage=current_stage,
+        overall_progress=max(task.overall_progress, overall_progress(stages)),
+        started_at=now if started else task.started_at,
+        updated_at=now,
+    )

@@ -1,0 +1,79 @@
+"""The anywidget: what a cell shows of tasks.
+
+Where the page has a Jupyter server with the extension, the view asks it directly and moves while the kernel
+is busy; the kernel then sends little over the comm. Elsewhere (VS Code, Colab, marimo) the comm is all there
+is, and the kernel sends what changes, and the previews.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import msgspec
+import traitlets
+
+from headway.models import TaskProgress
+from headway.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+# A comm message costs the kernel about 0.25 ms: with a server that the view can ask, one a second is enough
+# for front ends that cannot reach it, and for the state that is saved in the notebook.
+INTERVAL_S = 0.1
+INTERVAL_WITH_SERVER_S = 1.0
+# Every message carries all tasks of the widget: many tasks, fewer messages.
+TASKS_PER_INTERVAL = 10
+
+
+class TaskWidget(anywidget.AnyWidget):
+    """Shows one task, or a list of them, live.
+
+    Made by `headway.show` and by a task that is the last line of a cell.
+
+    Parameters
+    ----------
+    task_ids
+        The tasks, in the order in which they are shown.
+    states
+        What is known of them now.
+    """
+
+    _esm = STATIC / "widget.js"
+    _css = STATIC / "widget.css"
+
+    task_ids = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    states = traitlets.Dict().tag(sync=True)
+    previews = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, task_ids: Iterable[str], states: Iterable[TaskProgress] = (), **kwargs: Any) -> None:
+        self._has_server = Settings.from_environment().has_server
+        self._newest = {state.task_id: state for state in states}
+        self._sent_at = time.monotonic()
+        super().__init__(task_ids=list(task_ids), states=_plain(self._newest), **kwargs)
+
+    def receive(self, states: list[TaskProgress], previews: dict[str, bytes]) -> None:
+        """Take what the reporter has that is new, and send it when it is time to.
+
+        Parameters
+        ----------
+        states
+            The newest states of some of the widget's tasks.
+        previews
+            JPEG bytes by task.
+        """
+        if previews and not self._has_server:
+            self.previews = {**self.previews, **previews}
+        self._newest |= {state.task_id: state for state in states}
+        interval_s = INTERVAL_WITH_SERVER_S if self._has_server else INTERVAL_S
+        interval_s *= 1 + len(self._newest) // TASKS_PER_INTERVAL
+        now = time.monotonic()
+        if now - self._sent_at >= interval_s or any(state.status.is_over for state in states):
+            self._sent_at = now
+            self.states = _plain(self._newest)
+
+
+def _plain(states: dict[str, TaskProgress]) -> dict[str, Any]:
+    return {task_id: msgspec.json.decode(state.to_json()) for task_id, state in states.items()}

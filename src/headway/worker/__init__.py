@@ -1,0 +1,1 @@
+"""What runs beside the user's code: tasks, their loops and previews, and the thread that reports them."""

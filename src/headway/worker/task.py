@@ -1,0 +1,531 @@
+"""`Task`: what the user's code reports to.
+
+Every call changes memory only and returns at once; the reporter's thread looks at the task every 100 ms and
+sends what changed. A mistake in a call raises in the caller and changes nothing; a failure of Redis or of the
+network never reaches the caller.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from msgspec.structs import replace
+
+from headway import transitions
+from headway.errors import StageOrderError
+from headway.eta.pace import Pace
+from headway.models import (
+    StageStatus,
+    TaskProgress,
+    TaskStatus,
+    Timestamp,
+    error_text,
+    plain_values,
+)
+from headway.worker.loop import Loop
+from headway.worker.previews import PreviewSlot
+
+if TYPE_CHECKING:
+    from headway.worker.reporter import Reporter
+
+T = TypeVar("T")
+
+# How often the estimate of a task that reports nothing is made anew.
+SILENT_ESTIMATE_S = 1.0
+
+
+class Task:
+    """One generation run, as the code that does it sees it.
+
+    Made by `headway.task`. As a context manager it completes the task at the end of the block, and marks it
+    failed, with the error's text, when an exception passes; a ``KeyboardInterrupt`` cancels it.
+
+    Parameters
+    ----------
+    state
+        The task's first state.
+    reporter
+        Sends what changes.
+    view
+        Shows the task in a notebook; ``None`` where there is none.
+    show
+        Whether the task is shown by itself when its block begins.
+
+    Attributes
+    ----------
+    task_id
+        Names the task everywhere.
+    """
+
+    def __init__(
+        self,
+        state: TaskProgress,
+        *,
+        reporter: Reporter,
+        view: Callable[[Task], None] | None = None,
+        show: bool = True,
+    ) -> None:
+        self.task_id = state.task_id
+        self._state = state
+        self._reporter = reporter
+        self._view = view
+        self._shows_itself = show
+        self._lock = threading.RLock()
+        self._pace = Pace()
+        self._is_detached = False
+        self._is_changed = True
+        # What the running stage was told since the last look: folded into the state by `snapshot`.
+        self._told: dict[str, Any] = {}
+        # Running loops, outermost first, each with what the one around it had taken when it began.
+        self._loops: list[tuple[Loop[Any], int]] = []
+        self._loops_seen: tuple[int, ...] = ()
+        self._block: str | None = None
+        self._stage_began = time.monotonic()
+        self._preview = PreviewSlot(self.task_id, reporter.previews)
+        reporter.add(self)
+
+    def __repr__(self) -> str:
+        state = self.progress
+        stage = f" in {state.current_stage}" if state.current_stage and not state.status.is_over else ""
+        return f"<Task {self.task_id}: {state.status}{stage}, {state.overall_progress:.0f} %>"
+
+    def _ipython_display_(self) -> None:
+        if self._view is None:
+            print(repr(self))
+        else:
+            self._view(self)
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            self._set(transitions.begin(self._state, now=_now()))
+        if self._shows_itself and self._view is not None:
+            self._view(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._state.status.is_over:
+            return
+        if error is None:
+            self.complete()
+        elif isinstance(error, KeyboardInterrupt):
+            self._finish(TaskStatus.CANCELLED, error="interrupted")
+        else:
+            self.fail(error)
+
+    @property
+    def progress(self) -> TaskProgress:
+        """The task's state as of now."""
+        with self._lock:
+            self._fold(_now())
+            return self._state
+
+    def stage(self, stage_id: str, *, message: str | None = None, total: int | None = None) -> StageBlock:
+        """Open a stage for the length of a ``with`` block.
+
+        Stages run once each, in order. Entering one completes the stage before, if it still runs, and skips
+        those passed over. An exception that leaves the block marks the stage failed.
+
+        Parameters
+        ----------
+        stage_id
+            One of the task's stages.
+        message
+            One line about what is being done.
+        total
+            How many steps the stage has, for `update` with ``done``.
+
+        Raises
+        ------
+        UnknownStageError
+            At once, when the task has no such stage.
+        StageOrderError
+            On entering, when it, or a later stage, has begun before, or another block is open.
+        InvalidProgressError
+            At once, when the total is not a number of at least 1.
+        """
+        transitions.stage_index(self._state, stage_id)
+        transitions.parse_fraction(None, done=None, total=total)
+        return StageBlock(self, stage_id, message=message, total=total)
+
+    def track(
+        self,
+        items: Iterable[T],
+        *,
+        stage: str | None = None,
+        total: int | None = None,
+        message: str | None = None,
+    ) -> Iterator[T]:
+        """Iterate over anything and report how far the loop is, for about 10 ns an item.
+
+        Loops may be nested: the inner one then fills the outer one's step.
+
+        Parameters
+        ----------
+        items
+            Any iterable.
+        stage
+            The stage that the loop is; it begins at once and is completed after the last item. By default
+            the running stage, else the heaviest one.
+        total
+            How many items there will be; by default the iterable's own length, if it has one.
+        message
+            One line about what is being done.
+
+        Raises
+        ------
+        UnknownStageError, StageOrderError
+            As `stage`, but at once.
+        TotalMismatchError
+            At the first item beyond a total that was given, or when the items end before it.
+        """
+        if stage is not None:
+            transitions.stage_index(self._state, stage)
+        transitions.parse_fraction(None, done=None, total=total)
+        opened = False
+
+        def start() -> None:
+            nonlocal opened
+            with self._lock:
+                opened = self._reach(stage)
+                self._add_loop(loop)
+                if message is not None:
+                    self._tell(message=message)
+
+        def end() -> None:
+            with self._lock:
+                self._is_changed = True
+                if opened and self._loops and self._loops[0][0] is loop:
+                    self._end_stage(StageStatus.COMPLETED)
+
+        loop = Loop(items, total=total, on_start=start, on_end=end)
+        return iter(loop)
+
+    def update(
+        self,
+        progress: float | None = None,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        stage: str | None = None,
+    ) -> None:
+        """Say how far the running stage is.
+
+        Parameters
+        ----------
+        progress
+            0 to 1; a lower value than before leaves it where it is.
+        done, total
+            The same in steps.
+        message
+            One line about what is being done.
+        metadata
+            JSON values, added to the stage's.
+        stage
+            Go on to this stage first; by default the running one, else the heaviest one begins.
+
+        Raises
+        ------
+        InvalidProgressError
+            When the progress is not within 0 to 1, or the counts do not fit together.
+        UnknownStageError, StageOrderError, TaskStateError, InvalidParamsError
+            When the stage cannot be gone on to, the task is over, or the metadata have no JSON form.
+        """
+        with self._lock:
+            transitions.check_running(self._state)
+            stage = stage or self._running or self._default_stage()
+            known = self._state.stages[transitions.stage_index(self._state, stage)]
+            told = self._told if stage == self._state.current_stage else {}
+            if done is not None or total is not None:
+                transitions.parse_fraction(
+                    None,
+                    done=done if done is not None else told.get("done", known.done),
+                    total=total if total is not None else told.get("total", known.total),
+                )
+            if progress is not None:
+                progress = transitions.check_fraction(progress)
+            if metadata:
+                # All of the stage's, so that there is never too much of it when the reporter looks.
+                merged = known.metadata | told.get("metadata", {}) | dict(metadata)
+                metadata = plain_values(merged, what="metadata")
+            self._reach(stage)
+            self._tell(progress=progress, done=done, total=total, message=message, metadata=metadata or None)
+
+    def preview(self, image: object) -> None:
+        """Offer a picture of what has formed so far.
+
+        It takes a reference or a small copy and returns; at most one picture a second is scaled to 256 px
+        and encoded, on another thread, and the newest one wins. What cannot be shown is warned about once
+        and never stops the task.
+
+        Parameters
+        ----------
+        image
+            A PIL image, or a uint8 array of shape ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
+            ``(H, W, 4)``.
+        """
+        if not self._is_detached:
+            self._preview.offer(image)
+
+    def complete(self) -> None:
+        """End the task as completed; the ``with`` block does it by itself."""
+        self._finish(TaskStatus.COMPLETED)
+
+    def fail(self, error: BaseException | str) -> None:
+        """End the task as failed, with the error's text; the ``with`` block does it by itself."""
+        text = error_text(error) if isinstance(error, BaseException) else error
+        self._finish(TaskStatus.FAILED, error=text)
+
+    # What the reporter's thread calls.
+
+    def snapshot(self, now: Timestamp) -> TaskProgress | None:
+        """Return the newest state when it differs from the last that was returned, else ``None``."""
+        with self._lock:
+            self._fold(now)
+            state = self._state
+            # Silence is evidence: an estimate that nothing confirms is made anew.
+            is_due = state.eta is not None and now - state.updated_at >= SILENT_ESTIMATE_S
+            if not (self._is_changed or is_due):
+                return None
+            self._is_changed = False
+            eta = None if state.status.is_over else self._pace.estimate(state, now=now)
+            self._state = replace(state, eta=eta, seq=state.seq + 1, updated_at=now)
+            return self._state
+
+    def take_preview(self) -> tuple[int, bytes] | None:
+        """Return the newest encoded preview once, with its number, and name it in the state."""
+        encoded = self._preview.take()
+        if encoded is not None:
+            with self._lock:
+                url = f"headway/tasks/{self.task_id}/previews/{encoded[0]}"
+                self._set(replace(self._state, preview_url=url))
+        return encoded
+
+    def is_delivered(self, seq: int | None) -> bool:
+        """Whether a viewer of the state of that number has missed nothing."""
+        with self._lock:
+            left = self._is_changed or (self._state.status.is_over and self._preview.is_busy)
+            return not left and seq == self._state.seq
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task has ended."""
+        return self._state.status.is_over
+
+    def rebase(self, *, attempt: int, seq: int) -> None:
+        """Let the next state follow what is stored, which another writer has written."""
+        with self._lock:
+            self._set(replace(self._state, attempt=attempt, seq=max(seq, self._state.seq)))
+
+    def touch(self) -> None:
+        """Have the state sent again, so that what is stored does not expire."""
+        self._is_changed = True
+
+    def detach(self) -> None:
+        """Stop reporting: the task is another process's since a fork."""
+        self._lock = threading.RLock()
+        self._is_detached = True
+
+    # How the state changes; the caller holds the lock.
+
+    @property
+    def _running(self) -> str | None:
+        """The stage that is being worked on; waiting in the queue is not."""
+        current = self._state.current_stage
+        stage = self._state.stage(current) if current else None
+        if stage is None or stage.status is not StageStatus.IN_PROGRESS:
+            return None
+        return None if stage.id == transitions.QUEUE_STAGE and self._block != stage.id else stage.id
+
+    def _default_stage(self) -> str:
+        """Return the heaviest stage to come; where none is, the heaviest of all, for the error to name."""
+        pending = [s for s in self._state.stages if s.status is StageStatus.PENDING]
+        return max(pending or self._state.stages, key=lambda stage: stage.weight).id
+
+    def _reach(self, stage: str | None) -> bool:
+        """Make the stage the running one; return whether it began just now."""
+        transitions.check_running(self._state)
+        if stage is None:
+            stage = self._running or self._default_stage()
+        if stage == self._running or (stage == self._state.current_stage == transitions.QUEUE_STAGE):
+            return False
+        if self._block is not None:
+            raise StageOrderError(
+                f"expected the block of stage {self._block!r} to be left before {stage!r} begins: "
+                "stages follow each other, they are not nested"
+            )
+        now = _now()
+        self._fold(now)
+        state = self._state
+        running = self._running
+        if running is not None:
+            state = transitions.update_stage(
+                state, running, now=now, status=StageStatus.COMPLETED, duration=self._stage_elapsed()
+            )
+        self._set(transitions.start_stage(state, stage, now=now))
+        self._stage_began = time.monotonic()
+        self._loops.clear()
+        return True
+
+    def _open_block(self, stage: str, *, message: str | None, total: int | None) -> None:
+        with self._lock:
+            if self._block == stage:
+                raise StageOrderError(f"expected stage {stage!r} to be opened once, and its block is open")
+            self._reach(stage)
+            self._block = stage
+            self._tell(message=message, total=total)
+
+    def _close_block(self, error: BaseException | None) -> None:
+        with self._lock:
+            self._block = None
+            if self._state.status.is_over or isinstance(error, KeyboardInterrupt):
+                return
+            if error is None:
+                self._end_stage(StageStatus.COMPLETED)
+            else:
+                self._end_stage(StageStatus.FAILED, error=error_text(error))
+
+    def _end_stage(self, status: StageStatus, *, error: str | None = None) -> None:
+        now = _now()
+        self._fold(now)
+        current = self._state.current_stage
+        if current is not None:
+            elapsed = self._stage_elapsed()
+            self._set(
+                transitions.update_stage(
+                    self._state, current, now=now, status=status, duration=elapsed, error=error
+                )
+            )
+        self._loops.clear()
+
+    def _finish(self, status: TaskStatus, *, error: str | None = None) -> None:
+        with self._lock:
+            transitions.check_running(self._state)
+            now = _now()
+            self._fold(now)
+            state = self._state
+            running = self._running
+            if running is not None and status is TaskStatus.COMPLETED:
+                state = transitions.update_stage(
+                    state, running, now=now, status=StageStatus.COMPLETED, duration=self._stage_elapsed()
+                )
+            self._set(transitions.finish(state, status, now=now, error=error))
+            self._loops.clear()
+            self._block = None
+        self._preview.close()
+        self._reporter.wake()
+
+    def _stage_elapsed(self) -> float:
+        return time.monotonic() - self._stage_began
+
+    def _set(self, state: TaskProgress) -> None:
+        self._state = state
+        self._is_changed = True
+        if self._is_detached:
+            self._reporter.warn_detached(self.task_id)
+
+    def _tell(self, **facts: object) -> None:
+        self._told.update({name: fact for name, fact in facts.items() if fact is not None})
+        if self._is_detached:
+            self._reporter.warn_detached(self.task_id)
+
+    def _add_loop(self, loop: Loop[Any]) -> None:
+        self._drop_stale_loops()
+        while self._loops and self._loops[-1][0].has_ended:
+            self._loops.pop()
+        self._loops.append((loop, self._loops[-1][0].taken if self._loops else 0))
+
+    def _drop_stale_loops(self) -> None:
+        """Forget inner loops that were left: the loop around them has gone on."""
+        for depth in range(1, len(self._loops)):
+            if self._loops[depth - 1][0].taken != self._loops[depth][1]:
+                del self._loops[depth:]
+                return
+
+    def _fold(self, now: Timestamp) -> None:
+        """Bring what the loops and `update` said into the state."""
+        told, self._told = self._told, {}
+        seen = tuple(loop.done for loop, _ in self._loops)
+        if seen != self._loops_seen:
+            self._loops_seen = seen
+            told |= self._read_loops(told.get("total"))
+        current = self._state.current_stage
+        if told and current is not None:
+            self._set(transitions.update_stage(self._state, current, now=now, **told))
+            stage = self._state.stage(current)
+            if stage is not None:
+                self._pace.observe(stage, now=now)
+
+    def _read_loops(self, total: int | None) -> dict[str, Any]:
+        """Say in the words of `transitions.update_stage` how far the loops are: they know best.
+
+        Parameters
+        ----------
+        total
+            What `update` said of a loop that does not know its own total.
+        """
+        self._drop_stale_loops()
+        if not self._loops:
+            return {}
+        fraction: float | None = 0.0
+        for loop, _ in reversed(self._loops):
+            if loop.total is None or fraction is None:
+                fraction = None
+            else:
+                fraction = min(1.0, (loop.done + fraction) / loop.total)
+        outer = self._loops[0][0]
+        done, total = outer.done, outer.total or total
+        facts = {"progress": fraction, "done": done}
+        if total is not None:
+            facts["total"] = max(total, done)
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+class StageBlock:
+    """The ``with`` block of one stage; see `Task.stage`."""
+
+    def __init__(self, task: Task, stage_id: str, *, message: str | None, total: int | None) -> None:
+        self._task = task
+        self.stage_id = stage_id
+        self._message = message
+        self._total = total
+
+    def __enter__(self) -> Self:
+        self._task._open_block(self.stage_id, message=self._message, total=self._total)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task._close_block(error)
+
+    def update(
+        self,
+        progress: float | None = None,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say how far the stage is; see `Task.update`."""
+        self._task.update(progress, done=done, total=total, message=message, metadata=metadata)
+
+
+def new_task_id(template_id: str) -> str:
+    """Make an id that tells what it is and is never given twice."""
+    slug = re.sub(r"[^a-z0-9]+", "-", template_id.lower()).strip("-")[:40]
+    return f"{slug or 'task'}-{secrets.token_hex(4)}"
+
+
+def _now() -> Timestamp:
+    return Timestamp(time.time())
