@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +53,22 @@ class FrontEndBuildHook(BuildHookInterface[Any]):
         """Build the bundle before the files of the wheel or the sdist are collected."""
         if not self.is_stale():
             return
-        node, npm = find_node()
-        env = os.environ | {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        commands = [[node, "build.mjs"]]
         if not self.has_modules():
             # Without what only tests and lint need: esbuild and one library, a second's work.
-            commands.insert(0, [*npm, "ci", "--omit=dev", "--no-audit", "--no-fund"])
-        for command in commands:
-            self.app.display_info(f"js: {' '.join(command)}")
-            subprocess.run(command, cwd=self.js, env=env, check=True)
+            run_npm(self.js, "ci", "--omit=dev", "--no-audit", "--no-fund")
+        run_npm(self.js, "run", "build")
 
     def has_modules(self) -> bool:
         """Whether npm has installed what the lock file names."""
         installed, lock = self.js / "node_modules/.package-lock.json", self.js / "package-lock.json"
         return installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime
+
+
+def run_npm(folder: Path, *words: str) -> None:
+    """Run npm in a folder, with the node that `find_node` finds first on PATH."""
+    node, npm = find_node()
+    env = os.environ | {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    subprocess.run([*npm, *words], cwd=folder, env=env, check=True)
 
 
 def has_node() -> bool:
@@ -91,3 +94,7 @@ def find_node() -> tuple[str, list[str]]:
     scripts = (root / "lib/node_modules/npm/bin/npm-cli.js", root / "node_modules/npm/bin/npm-cli.js")
     npm = next(path for path in scripts if path.exists())
     return str(node), [str(node), str(npm)]
+
+
+if __name__ == "__main__":  # python hatch_build.py test: npm's words, on a machine with or without node
+    run_npm(Path(__file__).parent / "js", *sys.argv[1:])

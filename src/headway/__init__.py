@@ -5,15 +5,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from headway.api import show, stage_manager, task, tasks
-from headway.errors import HeadwayError, TaskNotFoundError, UsageError
-from headway.models import Estimate, Stage, StageProgress, StageStatus, TaskProgress, TaskStatus, TaskSummary
-from headway.stages import STAGE_DEFINITIONS, StageManager
-from headway.worker.task import Task
-
 if TYPE_CHECKING:
+    from headway.api import show, stage_manager, task, tasks
+    from headway.errors import HeadwayError, TaskNotFoundError, UsageError
+    from headway.models import (
+        Estimate,
+        Stage,
+        StageProgress,
+        StageStatus,
+        TaskProgress,
+        TaskStatus,
+        TaskSummary,
+    )
+    from headway.stages import STAGE_DEFINITIONS, StageManager
     from headway.tracker import ProgressTracker
     from headway.widget import TaskWidget
+    from headway.worker.task import Task
 
 __version__ = "0.1.0"
 
@@ -39,14 +46,37 @@ __all__ = [
     "tasks",
 ]
 
-# These bring redis and ipywidgets with them, 130 ms and more: loaded when they are asked for.
-_LAZY = {"ProgressTracker": "headway.tracker", "TaskWidget": "headway.widget"}
+# Each is loaded when it is first asked for: to import Headway costs next to nothing, and redis or ipywidgets
+# come only where they are used.
+_MODULES = {
+    "headway.api": ("show", "stage_manager", "task", "tasks"),
+    "headway.errors": ("HeadwayError", "TaskNotFoundError", "UsageError"),
+    "headway.models": (
+        "Estimate",
+        "Stage",
+        "StageProgress",
+        "StageStatus",
+        "TaskProgress",
+        "TaskStatus",
+        "TaskSummary",
+    ),
+    "headway.stages": ("STAGE_DEFINITIONS", "StageManager"),
+    "headway.tracker": ("ProgressTracker",),
+    "headway.widget": ("TaskWidget",),
+    "headway.worker.task": ("Task",),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'headway' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    for module, names in _MODULES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+    raise AttributeError(f"module 'headway' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | set(__all__))
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

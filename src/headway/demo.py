@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,8 +94,15 @@ def run_headless(notebook: Path) -> int:
 
 
 @contextmanager
-def start_server(notebook: Path, *, open_browser: bool) -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
+def start_server(
+    notebook: Path, *, open_browser: bool, arguments: Sequence[str] = ()
+) -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
     """Run JupyterLab in the notebook's folder, on the first free port from 8888 on.
+
+    Parameters
+    ----------
+    arguments
+        Further words of JupyterLab's command line.
 
     Raises
     ------
@@ -108,6 +115,7 @@ def start_server(notebook: Path, *, open_browser: bool) -> Iterator[tuple[subpro
         "--ServerApp.answer_yes=True",
         # The demo is of this version of the extension, whatever else the user's configuration says.
         "--ServerApp.jpserver_extensions=headway=True",
+        *arguments,
     ]
     if not open_browser:
         command.append("--no-browser")

@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -25,9 +25,13 @@ MAX_ERROR_CHARS = 4_000
 
 
 class Timestamp(float):
-    """UTC seconds since the epoch; in JSON an ISO 8601 text that ends in Z."""
+    """UTC seconds since the epoch, to the microsecond; in JSON an ISO 8601 text that ends in Z."""
 
     __slots__ = ()
+
+    def __new__(cls, seconds: float) -> Self:
+        """Round to what the JSON carries, so that a value that comes back is the same."""
+        return super().__new__(cls, round(seconds, 6))
 
     @classmethod
     def from_iso(cls, text: str) -> Timestamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from headway import transitions
-from headway.errors import TaskExistsError, TaskNotFoundError, UsageError
+from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, UsageError
 from headway.models import Stage, StageStatus, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
 from headway.settings import Settings
 from headway.stages import StageManager, parse_stages
@@ -133,7 +134,8 @@ class ProgressTracker:
         stage
             The stage's id.
         status
-            ``"pending"``, ``"in_progress"``, ``"completed"``, ``"failed"`` or ``"skipped"``.
+            ``"pending"``, ``"in_progress"``, ``"completed"``, ``"failed"`` or ``"skipped"``; a pending stage
+            of which progress is told is in progress.
         progress
             0 to 1; it never falls.
         message
@@ -162,11 +164,12 @@ class ProgressTracker:
         def change(task: TaskProgress) -> TaskProgress:
             transitions.check_running(task)
             now = self._now()
+            is_moving = progress is not None or done is not None
             task = transitions.update_stage(
                 task,
                 stage,
                 now=now,
-                status=wanted,
+                status=wanted or (_status_of_moving(task, stage) if is_moving else None),
                 progress=progress,
                 done=done,
                 total=total,
@@ -178,19 +181,29 @@ class ProgressTracker:
         return await self._change(task_id, change)
 
     async def finish_task(
-        self, task_id: str, status: TaskStatus = TaskStatus.COMPLETED, *, error: str | None = None
+        self, task_id: str, status: TaskStatus | str = TaskStatus.COMPLETED, *, error: str | None = None
     ) -> TaskProgress:
-        """End a task as completed, failed or cancelled.
+        """End a task.
+
+        Parameters
+        ----------
+        status
+            ``"completed"``, ``"failed"`` or ``"cancelled"``.
+        error
+            The error's text of a task that failed.
 
         Raises
         ------
+        UsageError
+            When the status is not one that ends a task.
         TaskNotFoundError, StoreUnavailableError
             As `update_stage`.
         TaskStateError
             When the task is over already.
         """
+        end = _end_status(status)
         return await self._change(
-            task_id, lambda task: transitions.finish(task, status, now=self._now(), error=error)
+            task_id, lambda task: transitions.finish(task, end, now=self._now(), error=error)
         )
 
     async def get_progress(self, task_id: str) -> TaskProgress:
@@ -272,10 +285,12 @@ class ProgressTracker:
             task = replace(change(TaskProgress.from_json(stored.data)), seq=stored.seq + 1)
             if not await self.store.write([task], expected_seq=stored.seq):
                 return task
-        raise RuntimeError(f"gave up changing {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
+        raise StoreError(f"gave up changing {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
 
     def _now(self) -> Timestamp:
-        return Timestamp(self._clock())
+        return Timestamp(
+            round(self._clock(), 6)
+        )  # as JSON keeps it, so that what is read equals what was written
 
 
 def _stage_status(status: StageStatus | str) -> StageStatus:
@@ -286,9 +301,24 @@ def _stage_status(status: StageStatus | str) -> StageStatus:
         raise UsageError(f"expected a stage's status to be one of {known}, got {status!r}") from None
 
 
+def _status_of_moving(task: TaskProgress, stage_id: str) -> StageStatus | None:
+    stage = task.stage(stage_id)
+    return StageStatus.IN_PROGRESS if stage and stage.status is StageStatus.PENDING else None
+
+
+def _end_status(status: TaskStatus | str) -> TaskStatus:
+    ends = [known for known in TaskStatus if known.is_over]
+    if status not in ends:
+        raise UsageError(f"expected a task to end as one of {', '.join(ends)}, got {status!r}")
+    return TaskStatus(status)
+
+
 def _parse_cursor(cursor: str) -> tuple[float, str]:
     score, _, task_id = cursor.partition(":")
     try:
-        return float(score), check_task_id(task_id)
+        made_at = float(score)
+        if math.isfinite(made_at):
+            return made_at, check_task_id(task_id)
     except ValueError:
-        raise UsageError(f"expected the cursor of an earlier answer, got {cursor[:160]!r}") from None
+        pass
+    raise UsageError(f"expected the cursor of an earlier answer, got {cursor[:160]!r}")

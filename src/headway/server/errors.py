@@ -26,12 +26,9 @@ def http_status(error: HeadwayError) -> int:
 
 
 @contextmanager
-def as_http_error(handler: web.RequestHandler) -> Iterator[None]:
+def as_http_error() -> Iterator[None]:
     """Answer our errors with their status; the text goes into the JSON body, never into the status line."""
     try:
         yield
     except HeadwayError as error:
-        status = http_status(error)
-        if status == 503:
-            handler.set_header("Retry-After", str(RETRY_AFTER_S))
-        raise web.HTTPError(status, "%s", str(error)) from error
+        raise web.HTTPError(http_status(error), "%s", str(error)) from error

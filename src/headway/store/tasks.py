@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from headway.errors import StoreUnavailableError
+from headway.errors import StoreUnavailableError, UsageError
 from headway.models import TaskProgress, TaskSummary, decode_summary
 from headway.settings import Settings
 from headway.store import keys
@@ -32,7 +32,8 @@ TIMEOUT_S = 2.0
 TASKS_PER_SCRIPT = 200
 # The newest previews of a task that stay fetchable; older ones are dropped first.
 KEPT_PREVIEWS = 4
-# How many of the oldest entries of the index are looked at when a task is added.
+# How many entries of the index, picked by chance, are looked at when a task is added: as long as more than
+# one in eight is of a task that is gone, the index shrinks faster than it grows.
 PRUNED_AT_ONCE = 8
 MAX_PAGE = 1_000
 
@@ -83,12 +84,15 @@ class TaskStore:
         self.embedded = None if settings.redis_url else _embedded(settings)
         self.url = settings.redis_url or (self.embedded.url if self.embedded else "")
         self._run_blocking = run_blocking
-        self._client = aioredis.Redis.from_url(
-            self.url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        try:
+            self._client = aioredis.Redis.from_url(
+                self.url,
+                socket_timeout=TIMEOUT_S,
+                socket_connect_timeout=TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise UsageError(f"expected the URL of a Redis server: {error}") from error
         self._write = self._client.register_script(WRITE_SCRIPT)
 
     async def connect(self) -> None:
@@ -132,17 +136,23 @@ class TaskStore:
         refused: dict[str, Refusal] = {}
         for start in range(0, len(tasks), TASKS_PER_SCRIPT):
             some = tasks[start : start + TASKS_PER_SCRIPT]
+            names: list[str] = []
             arguments: list[Any] = [self.ttl_s, keys.CHANGES]
             for task in some:
+                names += [keys.task(task.task_id), keys.previews(task.task_id)]
                 expected = "" if expected_seq is None else expected_seq
                 arguments += [task.task_id, task.attempt, task.seq, expected, task.to_json()]
             with _unavailable():
-                # The index first: a task is never stored and unlisted.
-                await self._client.zadd(keys.INDEX, {task.task_id: float(task.created_at) for task in some})
-                rows = await self._write(keys=[keys.task(task.task_id) for task in some], args=arguments)
-            for task, row in zip(some, rows, strict=True):
-                if row:
-                    refused[task.task_id] = Refusal(attempt=row[0], seq=row[1])
+                rows = await self._write(keys=names, args=arguments)
+                written = {}
+                for task, row in zip(some, rows, strict=True):
+                    if row:
+                        refused[task.task_id] = Refusal(attempt=row[0], seq=row[1])
+                    else:
+                        written[task.task_id] = float(task.created_at)
+                # After the tasks: whoever lists must not take an entry for that of a task that is gone.
+                if written:
+                    await self._client.zadd(keys.INDEX, written)
         return refused
 
     async def read(self, task_ids: Iterable[str]) -> dict[str, Stored]:
@@ -197,12 +207,12 @@ class TaskStore:
         return [decode_summary(stored[task_id].data) for task_id in task_ids if task_id in stored]
 
     async def prune(self) -> None:
-        """Drop the oldest entries of the index whose tasks are gone; bounds it as tasks are added."""
+        """Drop some entries of the index whose tasks are gone; bounds it as tasks are added."""
         with _unavailable():
-            members: Any = await self._client.zrange(keys.INDEX, 0, PRUNED_AT_ONCE - 1)
-        oldest = [member.decode() for member in members]
-        stored = await self.read(oldest)
-        await self._forget([task_id for task_id in oldest if task_id not in stored])
+            members: Any = await self._client.zrandmember(keys.INDEX, PRUNED_AT_ONCE)
+        some = [member.decode() for member in members]
+        stored = await self.read(some)
+        await self._forget([task_id for task_id in some if task_id not in stored])
 
     async def _forget(self, task_ids: Sequence[str]) -> None:
         if task_ids:
@@ -210,14 +220,18 @@ class TaskStore:
                 await self._client.zrem(keys.INDEX, *task_ids)
 
     async def write_preview(self, task_id: str, number: int, image: bytes) -> None:
-        """Store a task's newest preview and drop the one that is now too old."""
+        """Store a task's newest preview and drop those that are now too old, or of an earlier run."""
         key = keys.previews(task_id)
         with _unavailable():
             async with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.hset(key, str(number), image)
-                pipeline.hdel(key, str(number - KEPT_PREVIEWS))
                 pipeline.expire(key, self.ttl_s)
-                await pipeline.execute()
+                pipeline.hkeys(key)
+                names: list[bytes] = (await pipeline.execute())[-1]
+            kept = sorted(n for n in map(int, names) if n <= number)[-KEPT_PREVIEWS:]
+            dropped = [name for name in names if int(name) not in kept]
+            if dropped:
+                await self._client.hdel(key, *dropped)
 
     async def read_preview(self, task_id: str, number: int) -> bytes | None:
         """Read a preview; ``None`` when it is not, or no longer, stored."""
@@ -250,10 +264,17 @@ def _embedded(settings: Settings) -> EmbeddedServer:
 
 
 async def _hints(pubsub: Any) -> AsyncIterator[list[str]]:
+    is_asked = False
     while True:
         with _unavailable():
             message = await pubsub.get_message(timeout=TIMEOUT_S)
-        yield message["data"].decode().split() if message else []
+            if message is None and is_asked:
+                raise TimeoutError("no answer to a ping")  # a lost connection can look like a quiet one
+            is_asked = message is None
+            if is_asked:
+                await pubsub.ping()
+        if message is not None and message["type"] == "message":
+            yield message["data"].decode(errors="replace").split()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 `itertools` pairs every item with a truth value from a list; the list's iterator knows how many are left, so
 another thread can read how far the loop is while the loop runs no Python code of ours. The list ends every
-1,024 items, or where the announced total is reached: there, and only there, our code runs.
+4,096 items, or where the announced total is reached: there, and only there, our code runs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from headway.errors import TotalMismatchError
 
 T = TypeVar("T")
 
-# Between two looks of ours at the loop: rare enough to cost nothing, often enough to stop it soon.
-ITEMS_PER_GATE = 1_024
+# Between two calls of our code: rare enough to cost nothing (0.1 ns an item), and a list of 32 kB.
+ITEMS_PER_GATE = 4_096
 
 
 class Loop(Generic[T]):
@@ -80,11 +80,12 @@ class Loop(Generic[T]):
         yield from ()
 
     def _gates(self) -> Iterator[Iterator[bool]]:
+        all_truths = [True] * ITEMS_PER_GATE
         while True:
-            size = ITEMS_PER_GATE
-            if self._announced is not None:
-                size = min(size, self._announced - self._admitted)
-                if size == 0:
+            truths = all_truths
+            if self._announced is not None and self._announced - self._admitted < ITEMS_PER_GATE:
+                truths = [True] * (self._announced - self._admitted)
+                if not truths:
                     raise TotalMismatchError(
                         f"expected {self._announced} items, the total that was given, and there are more; "
                         "give the right total, or none while it is unknown",
@@ -92,10 +93,10 @@ class Loop(Generic[T]):
                     )
             elif self.total is not None and self._admitted >= self.total:
                 self.total = None  # the iterable has more items than it said
-            gate = iter([True] * size)
+            gate = iter(truths)
             # In this order: who reads between the two lines sees a count too low, never one too high.
             self._gate = gate
-            self._admitted += size
+            self._admitted += len(truths)
             yield gate
 
 

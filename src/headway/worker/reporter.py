@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import random
 import sys
 import threading
 import time
@@ -18,8 +17,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.diagnostics import settle, warn_once
-from headway.errors import HeadwayError, StoreError, StoreUnavailableError
+from headway.errors import HeadwayError, StoreUnavailableError
 from headway.models import TaskProgress, Timestamp
+from headway.settings import Settings
 from headway.worker.previews import PreviewEncoder
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ FIRST_RETRY_S = 0.1
 MAX_RETRY_S = 5.0
 EXIT_TIMEOUT_S = 3.0
 CALL_TIMEOUT_S = 10.0
+# How long a reader waits for this process's own writes.
+MAX_READ_DELAY_MS = 500
+# Importing redis and connecting take 0.3 s, on a busy machine perhaps a second.
+IMPORT_TIMEOUT_S = 3.0
 # Tasks that are over and could not be delivered; beyond it the oldest are given up.
 MAX_UNDELIVERED = 10_000
 # A quiet task is written again after this share of its time to live.
@@ -51,10 +55,8 @@ class Reporter:
     """Sends the tasks of this process; see the module."""
 
     def __init__(self) -> None:
+        self._has_hooks = False
         self._reset()
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -66,11 +68,13 @@ class Reporter:
         self._subscriptions: list[tuple[Listener, set[str]]] = []
         self._thread: threading.Thread | None = None
         self._is_ready = threading.Event()
+        self._has_imported = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._sender_wake: asyncio.Event | None = None
         self._tracker: ProgressTracker | None = None
         self._is_connected = False
+        self._is_sending = False
         self.previews = PreviewEncoder(self.wake)
 
     # What tasks and views call, from any thread.
@@ -78,9 +82,9 @@ class Reporter:
     def add(self, task: Task) -> None:
         """Report a task from now on, until it is over and stored."""
         with self._lock:
+            self._start()
             self._tasks[task.task_id] = task
             self._stored.pop(task.task_id, None)
-            self._start()
         self.wake()
 
     def task(self, task_id: str) -> Task | None:
@@ -95,8 +99,8 @@ class Reporter:
     def listen(self, listener: Listener, task_ids: Iterable[str]) -> None:
         """Tell a listener what becomes of some tasks, of this process or of others, until they are over."""
         with self._lock:
-            self._subscriptions.append((listener, set(task_ids)))
             self._start()
+            self._subscriptions.append((listener, set(task_ids)))
         self.wake()
 
     def call(self, work: Callable[[ProgressTracker], Coroutine[Any, Any, T]]) -> T:
@@ -112,7 +116,9 @@ class Reporter:
         import asyncio
 
         async def run() -> T:
-            return await work(await self._connected())
+            tracker = await self._connected()
+            await self._send_now()
+            return await work(tracker)
 
         with self._lock:
             self._start()
@@ -171,12 +177,30 @@ class Reporter:
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             return
+        # redis needs it, and it cannot be imported once the interpreter has begun to end: a script that is
+        # over before the thread has come to it would deliver nothing.
+        import concurrent.futures.thread  # noqa: F401
+
+        self._settings = Settings.from_environment()  # here, where a mistake in it reaches the caller
+        if not self._has_hooks:
+            self._register_hooks()
         self._thread = threading.Thread(target=self._run, name="headway-reporter", daemon=True)
         self._thread.start()
         util = sys.modules.get("multiprocessing.util")
         if util is not None and sys.modules["multiprocessing"].parent_process() is not None:
             # A child of multiprocessing ends without atexit.
             util.Finalize(None, self.close, exitpriority=100)
+
+    def _register_hooks(self) -> None:
+        """Be told of the interpreter's end and of forks.
+
+        After the imports above, whose own hooks hold, while a fork goes on, locks that our thread's imports
+        need: hooks that run before a fork run in the reverse of the order in which they were registered.
+        """
+        self._has_hooks = True
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
     def _run(self) -> None:
         import asyncio
@@ -243,6 +267,7 @@ class Reporter:
 
     async def _send_for_ever(self) -> None:
         import asyncio
+        import random
 
         assert self._sender_wake is not None
         retry_s = FIRST_RETRY_S
@@ -251,9 +276,10 @@ class Reporter:
             self._sender_wake.clear()
             states, self._unsent = self._unsent, {}
             previews, self._unsent_previews = self._unsent_previews, {}
+            self._is_sending = True
             try:
                 await self._send(states, previews)
-            except StoreError as error:
+            except Exception as error:  # whatever it is, it must not end the reporting
                 # What is newer by now stays; the rest goes with it next time.
                 self._unsent = states | self._unsent
                 self._unsent_previews = previews | self._unsent_previews
@@ -270,6 +296,18 @@ class Reporter:
             else:
                 settle("store")
                 retry_s = FIRST_RETRY_S
+            finally:
+                self._is_sending = False
+
+    async def _send_now(self) -> None:
+        """Let what was reported before be stored, so that a reader finds its own writes."""
+        import asyncio
+
+        self._collect(Timestamp(time.time()))
+        for _ in range(MAX_READ_DELAY_MS):
+            if not (self._unsent or self._is_sending):
+                return
+            await asyncio.sleep(0.001)
 
     async def _send(self, states: dict[str, TaskProgress], previews: dict[str, tuple[int, bytes]]) -> None:
         tracker = await self._connected()
@@ -327,15 +365,17 @@ class Reporter:
             self._unsent_previews.pop(task_id, None)
 
     async def _connected(self) -> ProgressTracker:
-        from headway.settings import Settings
         from headway.store.tasks import TaskStore
         from headway.tracker import ProgressTracker
 
-        if self._tracker is None:
-            self._tracker = ProgressTracker(TaskStore(Settings.from_environment(), run_blocking=_run_here))
-        if not self._is_connected:
-            await self._tracker.store.connect()
-            self._is_connected = True
+        try:
+            if self._tracker is None:
+                self._tracker = ProgressTracker(TaskStore(self._settings, run_blocking=_run_here))
+            if not self._is_connected:
+                await self._tracker.store.connect()
+                self._is_connected = True
+        finally:
+            self._has_imported.set()  # whether or not it answers
         return self._tracker
 
     async def _poll_others(self) -> None:
@@ -380,6 +420,11 @@ class Reporter:
             for task_id, task in list(self._tasks.items())
             if not task.is_delivered(self._stored.get(task_id, (None, 0.0))[0])
         ]
+
+    def _before_fork(self) -> None:
+        """Let the thread finish its imports: a child would find the modules half made, for ever."""
+        if self._tasks and self._thread is not None and self._thread.is_alive():
+            self._has_imported.wait(IMPORT_TIMEOUT_S)
 
     def _after_fork(self) -> None:
         """Start from nothing in a forked child: thread, connections and tasks are the parent's."""

@@ -7,8 +7,8 @@ network never reaches the caller.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -524,7 +524,7 @@ class StageBlock:
 def new_task_id(template_id: str) -> str:
     """Make an id that tells what it is and is never given twice."""
     slug = re.sub(r"[^a-z0-9]+", "-", template_id.lower()).strip("-")[:40]
-    return f"{slug or 'task'}-{secrets.token_hex(4)}"
+    return f"{slug or 'task'}-{os.urandom(4).hex()}"
 
 
 def _now() -> Timestamp:

@@ -1,0 +1,108 @@
+"""A real Jupyter server with the extension, on the session's Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Not through pytest_plugins: its autouse fixtures make a server after every test of the whole suite.
+from pytest_jupyter.jupyter_server import *  # noqa: F403
+from tornado.httpclient import HTTPClientError, HTTPResponse
+from tornado.websocket import WebSocketClientConnection
+
+from headway.settings import Settings
+from headway.tracker import ProgressTracker
+
+KERNEL_VARIABLES = ("HEADWAY_DATA_DIR", "HEADWAY_REDIS_URL", "HEADWAY_TTL_S", "HEADWAY_SERVER")
+ANSWER_TIMEOUT_S = 10.0
+
+
+@pytest.fixture(autouse=True)
+def kernel_environment(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    """Take back after each test what the extension puts into the environment for kernels."""
+    for name in KERNEL_VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADWAY_DATA_DIR", str(data_dir))
+
+
+@pytest.fixture
+def jp_server_config(settings: Settings) -> dict[str, Any]:
+    return {"ServerApp": {"jpserver_extensions": {"headway": True}}}
+
+
+@pytest.fixture
+def running_server(jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Any:
+    """The Jupyter server with its extensions started, which pytest-jupyter leaves to the test."""
+    jp_asyncio_loop.run_until_complete(jp_serverapp.extension_manager.start_all_extensions())
+    return jp_serverapp
+
+
+@pytest.fixture
+def tracker(running_server: Any) -> ProgressTracker:
+    """The extension's own tracker."""
+    return running_server.web_app.settings["headway_tracker"]
+
+
+@pytest.fixture
+def fetch(running_server: Any, jp_fetch: Any) -> Callable[..., Any]:
+    """Fetch a path under ``headway/`` and give the answer whatever its status is."""
+
+    async def fetch_(path: str, **options: Any) -> HTTPResponse:
+        try:
+            return await jp_fetch("headway", *path.split("/"), **options)
+        except HTTPClientError as error:
+            assert error.response is not None
+            return error.response
+
+    return fetch_
+
+
+class Viewer:
+    """A WebSocket that speaks the protocol."""
+
+    def __init__(self, socket: WebSocketClientConnection) -> None:
+        self.socket = socket
+
+    async def say(self, message: object) -> None:
+        text = message if isinstance(message, (str, bytes)) else json.dumps(message)
+        await self.socket.write_message(text, binary=isinstance(text, bytes))
+
+    async def subscribe(self, *task_ids: str, **options: Any) -> None:
+        await self.say({"type": "subscribe", "task_ids": task_ids, **options})
+
+    async def hear(self) -> Any:
+        """Give what the next frame says."""
+        frame = await asyncio.wait_for(self.socket.read_message(), ANSWER_TIMEOUT_S)
+        assert frame is not None, f"the server closed the socket: {self.socket.close_code}"
+        return json.loads(frame)
+
+    async def hear_error(self) -> str:
+        message = await self.hear()
+        assert message["type"] == "error", message
+        return message["code"]
+
+    async def hear_seq(self) -> tuple[str, int]:
+        message = await self.hear()
+        assert message["type"] == "progress.update", message
+        assert message["data"]["seq"] == message["seq"]
+        return message["task_id"], message["seq"]
+
+
+@pytest.fixture
+def open_viewer(running_server: Any, jp_ws_fetch: Any) -> Callable[[], Any]:
+    """``async with open_viewer() as viewer``."""
+
+    @asynccontextmanager
+    async def open_(**options: Any) -> AsyncIterator[Viewer]:
+        socket = await jp_ws_fetch("headway", "ws", "progress", **options)
+        yield Viewer(socket)
+        socket.close()
+
+    return open_

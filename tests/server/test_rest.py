@@ -1,0 +1,204 @@
+"""REST: what the worker wrote comes out, byte for byte; what cannot be is answered with its status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from msgspec.structs import replace
+from redis import Redis
+
+import headway.server
+from headway.errors import (
+    HeadwayError,
+    InvalidTaskIdError,
+    StoreUnavailableError,
+    TaskExistsError,
+    TaskNotFoundError,
+    UsageError,
+)
+from headway.models import TaskProgress, TaskStatus
+from headway.server.errors import http_status
+from headway.store import keys
+from tests.server.routes import ENDPOINTS, REST
+
+WIRE = Path(__file__).parents[1] / "wire"
+
+
+@pytest.fixture
+def running_task() -> TaskProgress:
+    return TaskProgress.from_json((WIRE / "progress_running.json").read_bytes())
+
+
+async def test_the_progress_is_the_very_bytes_that_the_worker_wrote(
+    tracker: Any, fetch: Any, redis: Redis, running_task: TaskProgress
+) -> None:
+    await tracker.store.write([running_task])
+    response = await fetch(f"tasks/{running_task.task_id}/progress")
+    assert response.body == redis.hget(keys.task(running_task.task_id), "data") == running_task.to_json()
+    assert response.headers["Content-Type"].startswith("application/json")
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+async def test_a_state_that_the_client_has_is_not_sent_again(
+    tracker: Any, fetch: Any, running_task: TaskProgress
+) -> None:
+    path = f"tasks/{running_task.task_id}/progress"
+    await tracker.store.write([running_task])
+    known = {"If-None-Match": (await fetch(path)).headers["ETag"]}
+    assert (await fetch(path, headers=dict(known))).code == 304
+    await tracker.store.write([replace(running_task, seq=running_task.seq + 1)])
+    assert (await fetch(path, headers=dict(known))).code == 200
+
+
+async def test_a_list_is_summaries_newest_first_with_a_cursor(tracker: Any, fetch: Any) -> None:
+    for number in range(5):
+        await tracker.create_task_progress(f"task-{number}", "t")
+    await tracker.finish_task("task-1", TaskStatus.FAILED, error="<b>boom</b>")
+
+    async def listed(**params: Any) -> tuple[list[str], str | None]:
+        answer = json.loads((await fetch("tasks", params=params)).body)
+        return [summary["task_id"] for summary in answer["tasks"]], answer["cursor"]
+
+    first, cursor = await listed(limit=3)
+    assert first == ["task-4", "task-3", "task-2"]
+    assert await listed(limit=3, cursor=cursor) == (["task-1", "task-0"], None)
+    assert await listed(status="failed") == (["task-1"], None)
+    changed_at = (await tracker.get_progress("task-1")).updated_at.to_iso()
+    assert await listed(since=changed_at) == (["task-1"], None)
+    assert (await fetch("tasks/")).code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status"),
+    [
+        ("tasks/missing/progress", {}, 404),
+        ("tasks/missing/previews/1", {}, 404),
+        ("tasks/a b/progress", {}, 400),
+        ("tasks/-a/progress", {}, 400),
+        (f"tasks/{'a' * 129}/progress", {}, 400),
+        ("tasks/ä/progress", {}, 400),
+        ("tasks/<script>/previews/1", {}, 400),
+        ("tasks/a/previews/x", {}, 404),
+        ("tasks", {"limit": "many"}, 400),
+        ("tasks", {"limit": "0"}, 400),
+        ("tasks", {"limit": "1001"}, 400),
+        ("tasks", {"status": "running"}, 400),
+        ("tasks", {"since": "yesterday"}, 400),
+        ("tasks", {"since": "99999-01-01"}, 400),
+        ("tasks", {"cursor": "nan:a"}, 400),
+        ("tasks", {"cursor": "1.0:../x"}, 400),
+        ("tasks", {"statu": "failed"}, 400),
+    ],
+)
+async def test_what_cannot_be_is_answered_with_its_status_and_a_reason(
+    fetch: Any, path: str, params: dict[str, str], status: int
+) -> None:
+    response = await fetch(path, params=params)
+    assert response.code == status
+    assert response.reason in ("Bad Request", "Not Found"), "no text of a user in the status line"
+    assert response.headers["Content-Type"].startswith("application/json")
+    if "previews/x" not in path:  # such a route there is none
+        answer = json.loads(response.body)
+        assert set(answer) == {"message", "reason"}
+        assert answer["reason"].endswith("Error")
+
+
+async def test_a_slash_in_an_id_does_not_lead_to_another_route(fetch: Any, jp_fetch: Any) -> None:
+    assert (await fetch("tasks/a%2F..%2Fb/progress")).code in (400, 404)
+    assert (await fetch("tasks/../../api/status")).code == 404
+
+
+async def test_a_preview_is_cached_for_ever_and_a_dropped_one_is_gone(tracker: Any, fetch: Any) -> None:
+    for number in range(1, 6):
+        await tracker.store.write_preview("a", number, b"\xff\xd8 image %d" % number)
+    response = await fetch("tasks/a/previews/5")
+    assert (response.code, response.body) == (200, b"\xff\xd8 image 5")
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["Cache-Control"] == "private, max-age=86400, immutable"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    known = {"If-None-Match": response.headers["ETag"]}
+    assert (await fetch("tasks/a/previews/5", headers=known)).code == 304
+    gone = await fetch("tasks/a/previews/1")
+    assert (gone.code, "max-age" in gone.headers.get("Cache-Control", "")) == (404, False)
+
+
+class TestWithoutRedis:
+    @pytest.fixture
+    def jp_server_config(self, tmp_path: Path) -> dict[str, Any]:
+        return {
+            "ServerApp": {"jpserver_extensions": {"headway": True}},
+            "HeadwayExtension": {"redis_url": f"unix://{tmp_path}/missing.sock"},
+        }
+
+    @pytest.mark.parametrize(
+        "path", [path for verb, path, handler in ENDPOINTS if (path != "headway/ws/progress")]
+    )
+    async def test_a_route_says_when_to_come_again(self, fetch: Any, path: str) -> None:
+        response = await fetch(path.removeprefix("headway/"))
+        assert response.code == 503
+        assert response.headers["Retry-After"] == "1"
+        assert json.loads(response.body)["reason"] == "StoreUnavailableError"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidTaskIdError("a b"), 400),
+        (UsageError("no"), 400),
+        (TaskNotFoundError("a"), 404),
+        (TaskExistsError("a"), 409),
+        (StoreUnavailableError("away"), 503),
+        (HeadwayError("else"), 500),
+    ],
+)
+def test_every_error_of_ours_has_a_status(error: HeadwayError, status: int) -> None:
+    assert http_status(error) == status
+
+
+class TestOpenApi:
+    DOCUMENT = yaml.safe_load((Path(headway.server.__file__).parent / "openapi.yaml").read_text())
+
+    def validate(self, name: str, body: bytes) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": self.DOCUMENT["components"]}
+        Draft202012Validator(schema).validate(json.loads(body))
+
+    def test_its_paths_and_verbs_are_those_that_are_registered(self) -> None:
+        described = {
+            (path.replace("{task_id}", "([^/]+)").replace("{number}", "([0-9]{1,9})"), verb)
+            for path, operations in self.DOCUMENT["paths"].items()
+            for verb in operations
+        }
+        registered = {
+            (pattern.removesuffix("/?"), verb.lower())
+            for pattern, handler in REST
+            for verb, _, answers in ENDPOINTS
+            if answers is handler
+        }
+        assert described == registered
+
+    def test_its_query_is_what_the_list_takes(self) -> None:
+        from headway.server.handlers import TasksHandler
+
+        operation = self.DOCUMENT["paths"]["/headway/tasks"]["get"]
+        assert {parameter["name"] for parameter in operation["parameters"]} == TasksHandler.QUERY - {"token"}
+
+    @pytest.mark.parametrize("sample", ["progress_running.json", "progress_failed.json"])
+    async def test_an_answer_is_as_it_is_described(self, tracker: Any, fetch: Any, sample: str) -> None:
+        task = TaskProgress.from_json((WIRE / sample).read_bytes())
+        await tracker.store.write([task])
+        self.validate("TaskProgress", (await fetch(f"tasks/{task.task_id}/progress")).body)
+        self.validate("TaskList", (await fetch("tasks")).body)
+        self.validate("Error", (await fetch("tasks/missing/progress")).body)
+        self.validate("Error", (await fetch("tasks", headers={"Authorization": ""})).body)
+
+    def test_a_property_more_or_less_is_seen(self) -> None:
+        task = json.loads((WIRE / "progress_running.json").read_bytes())
+        self.validate("TaskProgress", json.dumps(task).encode())
+        for changed in [task | {"more": 1}, {name: task[name] for name in task if name != "eta"}]:
+            with pytest.raises(Exception, match="more|eta"):
+                self.validate("TaskProgress", json.dumps(changed).encode())

@@ -1,0 +1,290 @@
+"""The store: what is newer wins, what is written is listed and announced, what is old goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from redis import Redis
+
+from headway import transitions
+from headway.errors import EmbeddedServerError, StoreUnavailableError, UsageError
+from headway.models import TaskProgress, Timestamp
+from headway.settings import Settings
+from headway.stages import STAGE_DEFINITIONS
+from headway.store import keys
+from headway.store.embedded import EmbeddedServer
+from headway.store.tasks import KEPT_PREVIEWS, TASKS_PER_SCRIPT, TIMEOUT_S, Refusal, TaskStore
+
+
+@pytest.fixture
+def open_store(settings: Settings) -> Callable[..., Any]:
+    """``async with open_store() as store``; keyword arguments replace settings."""
+
+    @asynccontextmanager
+    async def open_(**changes: object) -> AsyncIterator[TaskStore]:
+        store = TaskStore(replace(settings, **changes))
+        await store.connect()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    return open_
+
+
+def state(task_id: str = "a", *, seq: int = 1, attempt: int = 1, created_at: float = 1_000.0) -> TaskProgress:
+    stages = STAGE_DEFINITIONS["image_generation"]
+    task = transitions.create(task_id, "sdxl", stages, now=Timestamp(created_at))
+    return replace(task, seq=seq, attempt=attempt)
+
+
+async def test_a_state_is_read_back_as_the_very_bytes_that_were_written(open_store: Any) -> None:
+    async with open_store() as store:
+        assert await store.write([state(seq=7)]) == {}
+        stored = (await store.read(["a", "missing"]))["a"]
+    assert (stored.seq, stored.data) == (7, state(seq=7).to_json())
+
+
+@pytest.mark.parametrize(
+    ("attempt", "seq", "is_written"),
+    [(1, 6, True), (2, 6, True), (1, 5, False), (1, 4, False), (2, 5, False), (0, 6, False)],
+)
+async def test_only_what_is_newer_and_of_no_older_attempt_is_written(
+    open_store: Any, attempt: int, seq: int, is_written: bool
+) -> None:
+    async with open_store() as store:
+        await store.write([state(seq=5, attempt=1)])
+        before = await store.read(["a"])
+        refused = await store.write([state(seq=seq, attempt=attempt)])
+        after = await store.read(["a"])
+    assert refused == ({} if is_written else {"a": Refusal(attempt=1, seq=5)})
+    assert (after["a"].seq == seq and after != before) if is_written else after == before
+
+
+@pytest.mark.parametrize(("expected_seq", "is_written"), [(5, True), (4, False), (6, False), (0, False)])
+async def test_a_compare_and_set_wants_the_very_seq_that_is_stored(
+    open_store: Any, expected_seq: int, is_written: bool
+) -> None:
+    async with open_store() as store:
+        await store.write([state(seq=5)])
+        refused = await store.write([state(seq=7)], expected_seq=expected_seq)
+        assert (await store.read(["a"]))["a"].seq == (7 if is_written else 5)
+    assert (not refused) is is_written
+
+
+async def test_zero_is_expected_where_nothing_is_stored(open_store: Any) -> None:
+    async with open_store() as store:
+        assert await store.write([state()], expected_seq=0) == {}
+        assert await store.write([state(seq=2)], expected_seq=0) == {"a": Refusal(attempt=1, seq=1)}
+
+
+async def test_a_refused_write_leaves_the_index_as_it_was(open_store: Any, redis: Redis) -> None:
+    async with open_store() as store:
+        await store.write([state(created_at=1_000)])
+        await store.write([state(created_at=2_000)])
+    assert redis.zscore(keys.INDEX, "a") == 1_000
+
+
+async def test_every_write_sets_the_time_to_live_anew_of_the_previews_too(
+    open_store: Any, redis: Redis
+) -> None:
+    async with open_store(ttl_s=100) as store:
+        await store.write_preview("a", 1, b"jpeg")
+        assert redis.ttl(keys.previews("a")) in (99, 100)
+        for seq in (1, 2):
+            redis.persist(keys.task("a"))
+            redis.expire(keys.previews("a"), 5)
+            await store.write([state(seq=seq)])
+            assert redis.ttl(keys.task("a")) in (99, 100)
+            assert redis.ttl(keys.previews("a")) in (99, 100)
+        redis.expire(keys.task("a"), 5)
+        await store.write([state(seq=1)])
+        assert redis.ttl(keys.task("a")) in (4, 5), "a refused write does not prolong a task's life"
+
+
+async def test_what_was_written_is_announced_once_and_what_was_refused_is_not(open_store: Any) -> None:
+    async with open_store() as store, store.changes() as hints:
+        await store.write([state("a"), state("b"), state("c")])
+        await store.write([state("a", seq=2), state("b"), state("c")])
+        await store.write([state("b")])
+        await store.write([state("d")])
+        assert [await anext(hints) for _ in range(3)] == [["a", "b", "c"], ["a"], ["d"]]
+
+
+async def test_a_hint_that_is_no_text_does_not_end_the_listening(open_store: Any, redis: Redis) -> None:
+    async with open_store() as store, store.changes() as hints:
+        redis.publish(keys.CHANGES, b"\xff\xfe")
+        redis.publish(keys.CHANGES, b"a")
+        await anext(hints)
+        assert await anext(hints) == ["a"]
+
+
+async def test_listening_for_longer_than_the_time_out_of_a_quiet_server_goes_on(
+    open_store: Any, redis: Redis
+) -> None:
+    async with open_store() as store, store.changes() as hints:
+        hint = asyncio.ensure_future(anext(hints))
+        done, _ = await asyncio.wait([hint], timeout=2 * TIMEOUT_S + 0.5)
+        assert not done
+        redis.publish(keys.CHANGES, b"a")
+        assert await asyncio.wait_for(hint, 5) == ["a"]
+
+
+async def test_more_tasks_than_one_script_takes_are_written_at_once(open_store: Any, redis: Redis) -> None:
+    ids = [f"task-{number}" for number in range(2 * TASKS_PER_SCRIPT + 1)]
+    async with open_store() as store:
+        await store.write([state(ids[3], seq=9), state(ids[-1], seq=9)])
+        refused = await store.write([state(task_id) for task_id in ids])
+        stored = await store.read(ids)
+    assert refused == {task_id: Refusal(attempt=1, seq=9) for task_id in (ids[3], ids[-1])}
+    assert [stored[task_id].seq for task_id in ids] == [9 if task_id in refused else 1 for task_id in ids]
+    assert redis.zcard(keys.INDEX) == len(ids)
+
+
+@hypothesis_settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    instants=st.lists(st.sampled_from([1.0, 1.1, 2.0, 1_763_000_000.123456]), max_size=12),
+    limit=st.integers(1, 5),
+)
+def test_pages_show_every_task_once_newest_first(
+    settings: Settings, redis: Redis, instants: list[float], limit: int
+) -> None:
+    redis.flushall()
+    made = [(instant, f"task-{number}") for number, instant in enumerate(instants)]
+
+    async def pages() -> list[tuple[float, str]]:
+        store = TaskStore(settings)
+        await store.write([state(task_id, created_at=instant) for instant, task_id in made])
+        seen: list[tuple[float, str]] = []
+        while page := await store.list_page(before=seen[-1] if seen else None, limit=limit):
+            assert len(page) <= limit
+            seen += page
+        await store.close()
+        return seen
+
+    assert asyncio.run(pages()) == sorted(made, reverse=True)
+
+
+async def test_the_entry_of_a_task_that_expired_leaves_the_index(
+    open_store: Any, redis: Redis, eventually: Any
+) -> None:
+    async with open_store(ttl_s=1) as store:
+        await store.write([state("brief")])
+        await eventually(lambda: not redis.exists(keys.task("brief")))
+        assert redis.zscore(keys.INDEX, "brief") is not None
+        assert await store.summaries(["brief"]) == []
+    assert redis.zscore(keys.INDEX, "brief") is None
+
+
+async def test_the_index_shrinks_as_tasks_are_added_wherever_the_gone_ones_stand(
+    open_store: Any, redis: Redis
+) -> None:
+    gone = {f"gone-{number}": 1_000 + number for number in range(200)}
+    async with open_store() as store:
+        await store.write([state(f"old-{number}", created_at=number) for number in range(20)])
+        redis.zadd(keys.INDEX, gone)
+        for number in range(200):
+            await store.prune()
+            await store.write([state(f"new-{number}", created_at=5_000 + number)])
+    # By chance up to an eighth of the entries may be of tasks that are gone.
+    assert 220 <= redis.zcard(keys.INDEX) <= 220 * 8 // 7
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [
+        (range(1, 11), [7, 8, 9, 10]),
+        ([1, 3, 8, 9, 20, 21], [8, 9, 20, 21]),
+        ([10, 11, 12, 13, 1, 2], [1, 2]),
+    ],
+    ids=["in order", "with gaps", "of a run that began anew"],
+)
+async def test_the_newest_four_previews_are_kept(
+    open_store: Any, redis: Redis, numbers: list[int], kept: list[int]
+) -> None:
+    async with open_store() as store:
+        for number in numbers:
+            await store.write_preview("a", number, b"image %d" % number)
+        assert await store.read_preview("a", kept[0]) == b"image %d" % kept[0]
+        assert await store.read_preview("a", 5) is None
+    assert sorted(map(int, redis.hkeys(keys.previews("a")))) == kept
+    assert len(kept) <= KEPT_PREVIEWS
+
+
+async def test_previews_expire(open_store: Any, redis: Redis, eventually: Any) -> None:
+    async with open_store(ttl_s=1) as store:
+        await store.write_preview("a", 1, b"image")
+        await eventually(lambda: not redis.exists(keys.previews("a")))
+        assert await store.read_preview("a", 1) is None
+
+
+CALLS: dict[str, Callable[[TaskStore], Any]] = {
+    "connect": lambda store: store.connect(),
+    "write": lambda store: store.write([state()]),
+    "read": lambda store: store.read(["a"]),
+    "list_page": lambda store: store.list_page(before=None, limit=10),
+    "summaries": lambda store: store.summaries(["a"]),
+    "prune": lambda store: store.prune(),
+    "write_preview": lambda store: store.write_preview("a", 1, b"image"),
+    "read_preview": lambda store: store.read_preview("a", 1),
+    "changes": lambda store: store.changes().__aenter__(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_missing_server_is_an_error_of_ours_at_once(tmp_path: Path, call: str) -> None:
+    store = TaskStore(Settings(redis_url=f"unix://{tmp_path}/missing.sock"))
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        await CALLS[call](store)
+    assert time.monotonic() - began < 0.5
+    await store.close()
+
+
+async def test_a_server_that_stands_still_is_an_error_of_ours_within_the_time_out(
+    open_store: Any, server: EmbeddedServer, redis: Redis
+) -> None:
+    pid = int(redis.info()["process_id"])
+    async with open_store() as store, store.changes() as hints:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailableError):
+                await store.read(["a"])
+            assert time.monotonic() - began < TIMEOUT_S + 0.5
+            with pytest.raises(EmbeddedServerError):
+                await asyncio.wait_for(store.connect(), 5)
+            with pytest.raises(StoreUnavailableError):
+                await asyncio.wait_for(anext(hints), 3 * TIMEOUT_S)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert await store.read(["a"]) == {}
+
+
+async def test_an_address_that_is_none_is_the_callers_fault() -> None:
+    with pytest.raises(UsageError, match="URL of a Redis server"):
+        TaskStore(Settings(redis_url="localhost:6379"))
+
+
+async def test_writers_at_the_same_instant_leave_the_newest(open_store: Any) -> None:
+    numbers = list(range(1, 101))
+    random.Random(5).shuffle(numbers)
+    async with open_store() as store:
+        refusals = await asyncio.gather(*[store.write([state(seq=seq)]) for seq in numbers])
+        assert (await store.read(["a"]))["a"].seq == 100
+    assert all(refusal["a"].seq < 101 for refusal in refusals if refusal)

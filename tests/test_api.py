@@ -1,0 +1,148 @@
+"""The functions that people call."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+import headway
+from headway import api
+from headway.errors import InvalidStagesError, InvalidTaskIdError, TaskNotFoundError, UsageError
+from headway.models import TaskStatus
+from headway.worker.reporter import REPORTER
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(autouse=True)
+def closed(redis: Redis) -> Iterator[None]:
+    yield
+    REPORTER.close()
+
+
+def test_a_task_has_what_it_was_given() -> None:
+    task = headway.task(
+        "sdxl", category="image_generation", params={"steps": 30}, name="Cat", task_id="cat-1"
+    )
+    state = task.progress
+    assert (state.task_id, state.template_id, state.name, state.params) == (
+        "cat-1",
+        "sdxl",
+        "Cat",
+        {"steps": 30},
+    )
+    assert [stage.id for stage in state.stages][2] == "generation"
+    own = headway.task("upscale", stages={"load": 1, "tiles": 9})
+    assert [(stage.id, stage.weight) for stage in own.progress.stages] == [("load", 1), ("tiles", 9)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"task_id": "a b"}, InvalidTaskIdError),
+        ({"params": {"x": object()}}, UsageError),
+        ({"stages": {"a": -1}}, InvalidStagesError),
+    ],
+)
+def test_a_wrong_argument_raises_and_nothing_is_reported(
+    arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        headway.task("sdxl", **arguments)
+    assert headway.tasks() == []
+
+
+def test_a_wrong_setting_raises_where_the_task_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_TTL_S", "a day")
+    with pytest.raises(UsageError, match="expected HEADWAY_TTL_S to be a whole number of seconds"):
+        headway.task("sdxl")
+
+
+def test_tasks_lists_what_was_just_reported_newest_first() -> None:
+    for number in range(5):
+        with headway.task("sdxl", task_id=f"t-{number}") as task:
+            task.update(0.5)
+    running = headway.task("sdxl", task_id="t-5")
+    running.update(0.5)
+    assert [task.task_id for task in headway.tasks()] == ["t-5", "t-4", "t-3", "t-2", "t-1", "t-0"]
+    assert [task.task_id for task in headway.tasks(status="in_progress")] == ["t-5"]
+    assert len(headway.tasks(status=TaskStatus.COMPLETED, limit=2)) == 2
+    with pytest.raises(UsageError, match="expected a status of queued"):
+        headway.tasks(status="done")
+
+
+def test_show_without_a_notebook_says_it_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    task = headway.task("sdxl", task_id="cat-1")
+    done = headway.task("sdxl", task_id="cat-2")
+    done.complete()
+    REPORTER.flush()
+    headway.show(task, [headway.tasks()[0], "cat-1"])
+    assert capsys.readouterr().out == "cat-1: queued, 0 %\ncat-2: completed, 100 %\n"
+
+
+def test_show_names_what_it_cannot_show() -> None:
+    with pytest.raises(TaskNotFoundError, match="no task 'nobody' is stored"):
+        headway.show("nobody")
+    with pytest.raises(InvalidTaskIdError):
+        headway.show("../api/shutdown")
+    with pytest.raises(UsageError, match="at least one task"):
+        headway.show()
+    with pytest.raises(UsageError, match="got int"):
+        headway.show(7)  # type: ignore[arg-type]
+
+
+KERNEL = """
+import asyncio, json, sys
+from ipykernel.inprocess import InProcessKernelManager
+
+manager = InProcessKernelManager()
+manager.start_kernel()
+shell = manager.kernel.shell
+shown = []
+shell.display_pub.publish = lambda data, *args, **kwargs: shown.append(sorted(data))
+for cell in json.loads(sys.argv[1]):
+    shown.append("cell")
+    result = shell.run_cell(cell, store_history=True)
+    result.raise_error()
+print(json.dumps(shown))
+"""
+
+
+def test_a_block_shows_itself_once_a_cell_and_a_last_line_shows_it_again(start_python: Start) -> None:
+    import json
+
+    cells = [
+        "import headway\nwith headway.task('t', task_id='view-1') as task:\n    task.update(0.5)\ntask",
+        "task",
+        "headway.show('view-1', task)",
+        "with headway.task('t', show=False) as quiet:\n    quiet.update(0.5)",
+    ]
+    process = start_python(KERNEL, json.dumps(cells))
+    out, errors = process.communicate(timeout=50)
+    assert process.returncode == 0, errors
+    view = ["application/vnd.jupyter.widget-view+json", "text/plain"]
+    assert json.loads(out.splitlines()[-1]) == ["cell", view, "cell", view, "cell", view, "cell"]
+
+
+def test_a_view_that_cannot_be_made_does_not_stop_the_job(
+    start_python: Start,
+) -> None:
+    import json
+
+    cells = [
+        "import sys; sys.modules['anywidget'] = None",
+        "import headway\nwith headway.task('t', task_id='blind-1') as task:\n    task.update(0.5)",
+    ]
+    process = start_python(KERNEL, json.dumps(cells))
+    out, errors = process.communicate(timeout=50)
+    assert process.returncode == 0, errors
+    assert json.loads(out.splitlines()[-1]) == ["cell", "cell"]
+    assert "the task cannot be shown here, but goes on" in errors + out
+
+
+def test_outside_a_notebook_there_is_no_view() -> None:
+    assert not api.in_notebook()

@@ -1,0 +1,68 @@
+"""The widget: what it sends to the front end, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headway import transitions
+from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.stages import STAGE_DEFINITIONS
+from headway.widget import STATIC, TaskWidget
+
+
+def new_state(task_id: str = "a-1") -> TaskProgress:
+    return transitions.create(task_id, "sdxl", STAGE_DEFINITIONS["default"], now=Timestamp(time.time()))
+
+
+def advanced(state: TaskProgress, progress: float) -> TaskProgress:
+    return transitions.update_stage(state, "execution", now=Timestamp(time.time()), progress=progress)
+
+
+def progress_of(widget: TaskWidget, task_id: str = "a-1") -> float:
+    return float(widget.states[task_id]["stages"][2]["progress"])
+
+
+def test_a_widget_begins_with_what_is_known() -> None:
+    state = new_state()
+    widget = TaskWidget(["a-1", "b-1"], [state])
+    assert widget.task_ids == ["a-1", "b-1"]
+    assert widget.states["a-1"]["status"] == "queued"
+    assert widget.states["a-1"]["created_at"] == state.created_at.to_iso()
+
+
+def test_the_bundle_is_there_and_small() -> None:
+    assert (STATIC / "widget.js").stat().st_size < 64_000, "it is sent once a widget, and saved in notebooks"
+    assert (STATIC / "widget.css").stat().st_size < 32_000
+
+
+def test_without_a_server_every_change_and_the_previews_go_over_the_comm(
+    wait_until: Callable[..., Any],
+) -> None:
+    state = new_state()
+    widget = TaskWidget(["a-1"], [state])
+
+    def sent(progress: float) -> bool:
+        widget.receive([advanced(state, progress)], {"a-1": b"jpeg"})
+        return progress_of(widget) == progress
+
+    for progress in (0.25, 0.5, 0.75):
+        began = time.monotonic()
+        wait_until(lambda progress=progress: sent(progress))
+        assert time.monotonic() - began < 0.5
+    assert widget.previews == {"a-1": b"jpeg"}
+
+
+def test_with_a_server_the_comm_is_spared_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_SERVER", "1")
+    state = new_state()
+    widget = TaskWidget(["a-1"], [state])
+    for step in range(5):
+        widget.receive([advanced(state, step / 10)], {"a-1": b"jpeg"})
+    assert progress_of(widget) == 0.0
+    assert widget.previews == {}
+    widget.receive([transitions.finish(state, TaskStatus.COMPLETED, now=Timestamp(time.time()))], {})
+    assert widget.states["a-1"]["status"] == "completed"

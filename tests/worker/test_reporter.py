@@ -1,0 +1,346 @@
+"""The reporter: what it sends, what it survives, and what it never does to the user's code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from headway import diagnostics
+from headway.errors import StoreUnavailableError
+from headway.models import TaskProgress, TaskStatus
+from headway.store import keys
+from headway.store.embedded import EmbeddedServer
+from headway.worker.reporter import Reporter
+from headway.worker.task import Task
+
+NewTask = Callable[..., Task]
+Stored = Callable[[Task], TaskProgress | None]
+WaitUntil = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def unsaid() -> None:
+    diagnostics._said.clear()
+
+
+def test_a_task_is_stored_as_it_goes_and_as_it_ends(
+    new_task: NewTask, stored: Stored, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    with new_task() as task:
+        task.update(0.5)
+        wait_until(lambda: (found := stored(task)) and found.stages[2].progress == 0.5)
+    assert reporter.flush() == []
+    found = stored(task)
+    assert found == task.progress
+    assert found is not None
+    assert found.status is TaskStatus.COMPLETED
+
+
+def test_a_thousand_updates_become_few_writes(new_task: NewTask, stored: Stored, reporter: Reporter) -> None:
+    began = time.monotonic()
+    with new_task() as task:
+        for step in range(1_000):
+            task.update(step / 1_000)
+            time.sleep(0.0005)
+    elapsed = time.monotonic() - began
+    reporter.flush()
+    found = stored(task)
+    assert found is not None
+    assert found.seq <= elapsed / 0.1 + 4, "one each 100 ms, the first, and the last"
+
+
+def test_a_finished_task_is_forgotten_once_it_is_stored(
+    new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    tasks = [new_task() for _ in range(50)]
+    assert all(reporter.task(task.task_id) is task for task in tasks)
+    for task in tasks:
+        task.complete()
+    wait_until(lambda: not any(reporter.task(task.task_id) for task in tasks))
+    assert (reporter._unsent, reporter._stored) == ({}, {})
+
+
+def test_an_id_that_was_used_before_becomes_the_next_attempt(
+    new_task: NewTask, stored: Stored, reporter: Reporter
+) -> None:
+    first = new_task(task_id="again")
+    first.complete()
+    reporter.flush()
+    second = new_task(task_id="again")
+    second.update(0.5)
+    reporter.flush()
+    found = stored(second)
+    assert found is not None
+    assert (found.attempt, found.status) == (2, TaskStatus.IN_PROGRESS)
+    assert found.seq > first.progress.seq
+
+
+def test_a_quiet_task_is_written_again_before_it_expires(
+    new_task: NewTask, redis: Redis, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setenv("HEADWAY_TTL_S", "2")
+    task = new_task()
+    key = keys.task(task.task_id)
+    wait_until(lambda: redis.exists(key))
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        assert redis.exists(key), "it expired"
+        time.sleep(0.05)
+    task.complete()
+    wait_until(lambda: not redis.exists(key), 5)
+
+
+def test_redis_away_costs_the_job_nothing_and_is_said_once(
+    server: EmbeddedServer,
+    new_task: NewTask,
+    stored: Stored,
+    reporter: Reporter,
+    wait_until: WaitUntil,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Redis.from_url(server.url) as client:
+        pid = int(client.info("server")["process_id"])
+    task = new_task()
+    reporter.flush()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with caplog.at_level(logging.WARNING, "headway"):
+            began = time.monotonic()
+            for step in task.track(range(20_000), stage="generation"):
+                if step % 100 == 0:
+                    task.update(message=f"step {step}")
+            assert time.monotonic() - began < 1.0
+            task.complete()
+            wait_until(lambda: caplog.records)
+            time.sleep(0.5)
+            assert len(caplog.records) == 1
+            assert "the task goes on" in caplog.records[0].getMessage()
+            assert reporter.flush(0.2) == [task.task_id]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: stored(task) == task.progress)
+
+
+def test_a_server_that_died_is_started_again_and_the_newest_state_arrives(
+    server: EmbeddedServer, new_task: NewTask, stored: Stored, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    task = new_task()
+    task.update(0.25)
+    reporter.flush()
+    with Redis.from_url(server.url) as client:
+        os.kill(int(client.info("server")["process_id"]), signal.SIGKILL)
+    task.update(0.5)
+
+    def arrived() -> bool:
+        try:
+            found = stored(task)
+        except OSError:  # redis-py's connection errors are
+            return False
+        except Exception as error:
+            assert "onnect" in type(error).__name__
+            return False
+        return found is not None and found.stages[2].progress == 0.5
+
+    wait_until(arrived)
+
+
+SCRIPT = """
+import os, sys, headway
+with headway.task("script", task_id=sys.argv[1]) as task:
+    for step in task.track(range(100)):
+        pass
+"""
+
+
+def test_a_short_script_delivers_at_exit(
+    start_python: Callable[..., subprocess.Popen[str]], redis: Redis
+) -> None:
+    process = start_python(SCRIPT, "short-1")
+    assert process.communicate(timeout=30) == ("", "")
+    data = redis.hget(keys.task("short-1"), "data")
+    assert isinstance(data, bytes)
+    assert TaskProgress.from_json(data).status is TaskStatus.COMPLETED
+
+
+def test_without_redis_a_script_ends_in_time_and_says_what_it_could_not_deliver(
+    start_python: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    process = start_python(SCRIPT, "lost-1", HEADWAY_REDIS_URL=f"unix://{tmp_path}/none.sock")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert time.monotonic() - began < 12
+    assert errors.count("progress cannot be stored at present") == 1
+    assert "the last state of 1 task(s) could not be stored: ['lost-1']" in errors
+
+
+FORK = """
+import os, sys, time, headway
+with headway.task("parent", task_id="parent-1") as task:
+    task.update(0.25)
+    child = os.fork()
+    if child == 0:
+        task.update(0.75)
+        with headway.task("child", task_id="child-1") as own:
+            own.update(0.5)
+        sys.exit(0)
+    _, status = os.waitpid(child, 0)
+    print("child", status)
+    task.update(0.5)
+"""
+
+
+def test_a_fork_reports_its_own_tasks_and_leaves_its_parents_alone(
+    start_python: Callable[..., subprocess.Popen[str]], redis: Redis
+) -> None:
+    process = start_python(FORK)
+    out, errors = process.communicate(timeout=30)
+    assert out == "child 0\n"
+    assert errors.count("belongs to the process that made it") == 1
+    states = {}
+    for task_id in ("parent-1", "child-1"):
+        data = redis.hget(keys.task(task_id), "data")
+        assert isinstance(data, bytes)
+        states[task_id] = TaskProgress.from_json(data)
+    assert states["child-1"].status is TaskStatus.COMPLETED
+    assert states["parent-1"].status is TaskStatus.COMPLETED
+    assert states["parent-1"].attempt == 1
+
+
+POOL = """
+import multiprocessing, sys, headway
+
+def job(number):
+    with headway.task("pool", task_id=f"pool-{number}") as task:
+        for step in task.track(range(10)):
+            pass
+    return number
+
+if __name__ == "__main__":
+    with headway.task("first", task_id="first-1") as task:
+        task.update(0.5)
+        with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+            print(sum(pool.map(job, range(6))))
+            pool.close()
+            pool.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_the_workers_of_a_pool_deliver_when_they_end(
+    start_python: Callable[..., subprocess.Popen[str]], redis: Redis, method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "pool_job.py"  # spawn imports it
+    script.write_text(POOL)
+    run = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    process = start_python(POOL, method) if method == "fork" else start_python(run, script, method)
+    out, errors = process.communicate(timeout=50)
+    assert (out, errors) == ("15\n", "")
+    for number in range(6):
+        data = redis.hget(keys.task(f"pool-{number}"), "data")
+        assert isinstance(data, bytes)
+        assert TaskProgress.from_json(data).status is TaskStatus.COMPLETED
+
+
+def test_call_runs_on_the_tracker_and_sees_this_processs_writes(
+    new_task: NewTask, reporter: Reporter
+) -> None:
+    task = new_task()
+    task.update(0.375)
+    found = reporter.call(lambda tracker: tracker.get_progress(task.task_id))
+    assert found.stages[2].progress == 0.375
+
+
+def test_call_raises_what_the_store_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_REDIS_URL", f"unix://{tmp_path}/none.sock")
+    reporter = Reporter()
+    with pytest.raises(StoreUnavailableError, match="does not answer"):
+        reporter.call(lambda tracker: tracker.list_tasks())
+    reporter.close()
+
+
+def test_listeners_hear_of_their_own_tasks_until_these_are_over(
+    new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    mine, other = new_task(), new_task()
+    heard: list[TaskProgress] = []
+    reporter.listen(lambda states, _: heard.extend(states), [mine.task_id])
+    mine.update(0.5)
+    other.update(0.5)
+    wait_until(lambda: heard and heard[-1].stages[2].progress == 0.5)
+    mine.complete()
+    wait_until(lambda: not reporter._subscriptions)
+    assert heard[-1].status is TaskStatus.COMPLETED
+    assert {state.task_id for state in heard} == {mine.task_id}
+
+
+def test_a_listener_hears_of_the_tasks_of_other_processes(
+    reporter: Reporter,
+    start_python: Callable[..., subprocess.Popen[str]],
+    redis: Redis,
+    wait_until: WaitUntil,
+) -> None:
+    heard: list[TaskProgress] = []
+    pictures: dict[str, bytes] = {}
+    reporter.listen(lambda states, previews: (heard.extend(states), pictures.update(previews)), ["far-1"])
+    script = (
+        "import headway; from PIL import Image\n"
+        "with headway.task('far', task_id='far-1') as task:\n"
+        "    task.update(0.5); task.preview(Image.new('RGB', (64, 64), 'red')); input()"
+    )
+    process = start_python(script)
+    wait_until(lambda: heard and pictures)
+    process.communicate("\n", timeout=30)
+    wait_until(lambda: heard[-1].status is TaskStatus.COMPLETED)
+    wait_until(lambda: not reporter._subscriptions)
+    assert pictures["far-1"].startswith(b"\xff\xd8")
+
+
+def test_a_listener_that_fails_is_dropped_and_the_reporting_goes_on(
+    new_task: NewTask,
+    reporter: Reporter,
+    stored: Stored,
+    wait_until: WaitUntil,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(states: object, previews: object) -> None:
+        raise RuntimeError("the comm is closed")
+
+    task = new_task()
+    reporter.listen(broken, [task.task_id])
+    task.update(0.5)
+    wait_until(lambda: not reporter._subscriptions)
+    assert "the comm is closed" in caplog.text
+    task.complete()
+    wait_until(lambda: stored(task) == task.progress)
+
+
+def test_an_idle_process_does_not_wake_up(
+    new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    new_task().complete()
+    wait_until(lambda: not reporter._tasks)
+    thread = reporter._thread
+    assert isinstance(thread, threading.Thread)
+    switches = Path(f"/proc/self/task/{thread.native_id}/status")
+    if not switches.exists():
+        pytest.skip("no /proc on this system")
+
+    def wakeups() -> int:
+        line = next(line for line in switches.read_text().splitlines() if line.startswith("voluntary"))
+        return int(line.split()[1])
+
+    time.sleep(0.3)
+    before = wakeups()
+    time.sleep(1.0)
+    assert wakeups() - before <= 6, "it polls for listeners twice a second, and nothing else"
