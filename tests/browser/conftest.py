@@ -45,17 +45,18 @@ class Lab:
         nbformat.write(notebook, path)
         return path
 
-    def open(self, notebook: Path, *, width: int = 1200, dark: bool = False) -> NotebookPage:
-        context = self._browser.new_context(viewport={"width": width, "height": 900})
+    def open(
+        self, notebook: Path, *, width: int = 1200, height: int = 900, dark: bool = False
+    ) -> NotebookPage:
+        context = self._browser.new_context(viewport={"width": width, "height": height})
         page = context.new_page()
         page.goto(notebook_url(self.server, notebook) + "&reset")
         page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-        if dark:
-            page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-            page.wait_for_selector("body[data-jp-theme-light=false]")
-        page.evaluate(
-            "jupyterapp.shell.collapseLeft(); jupyterapp.shell.collapseRight && jupyterapp.shell.collapseRight()"
-        )
+        # In any case, because the server remembers the theme of the page before.
+        theme = "JupyterLab Dark" if dark else "JupyterLab Light"
+        page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+        page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+        page.evaluate("jupyterapp.shell.collapseLeft()")
         result = NotebookPage(page)
         result.wait_for_kernel("idle")
         return result
@@ -79,11 +80,8 @@ class NotebookPage:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def wait_for_kernel(self, status: str) -> None:
-        self.page.wait_for_function(
-            "status => jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === status",
-            arg=status,
-            timeout=60_000,
-        )
+        kernel = "jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel"
+        self.page.wait_for_function(f"status => {kernel}?.status === status", arg=status, timeout=60_000)
 
     def is_running(self, index: int) -> bool:
         """Whether the cell waits for the kernel; the kernel's own status is idle while a subshell rests."""

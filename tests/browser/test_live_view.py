@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_the_view_moves_while_the_kernel_is_busy_and_a_second_notebook_agrees(
             second.shot("running-second-notebook")
         first.page.wait_for_timeout(50)
 
-    rises = sum(later > earlier for earlier, later in zip(percents, percents[1:], strict=False))
+    rises = sum(later > earlier for earlier, later in pairwise(percents))
     assert rises >= 30, percents
     assert percents == sorted(percents), "the percent never falls"
     assert len(pictures - {None}) >= 5

@@ -13,7 +13,7 @@ import pytest
 
 # Not through pytest_plugins: its autouse fixtures make a server after every test of the whole suite.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
-from tornado.httpclient import HTTPClientError, HTTPResponse
+from tornado.httpclient import HTTPResponse
 from tornado.websocket import WebSocketClientConnection
 
 from headway.settings import Settings
@@ -55,11 +55,7 @@ def fetch(running_server: Any, jp_fetch: Any) -> Callable[..., Any]:
     """Fetch a path under ``headway/`` and give the answer whatever its status is."""
 
     async def fetch_(path: str, **options: Any) -> HTTPResponse:
-        try:
-            return await jp_fetch("headway", *path.split("/"), **options)
-        except HTTPClientError as error:
-            assert error.response is not None
-            return error.response
+        return await jp_fetch("headway", *path.split("/"), raise_error=False, **options)
 
     return fetch_
 

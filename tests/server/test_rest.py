@@ -101,11 +101,12 @@ async def test_what_cannot_be_is_answered_with_its_status_and_a_reason(
     response = await fetch(path, params=params)
     assert response.code == status
     assert response.reason in ("Bad Request", "Not Found"), "no text of a user in the status line"
+    if "previews/x" in path:
+        return  # there is no such route, and Jupyter answers
     assert response.headers["Content-Type"].startswith("application/json")
-    if "previews/x" not in path:  # such a route there is none
-        answer = json.loads(response.body)
-        assert set(answer) == {"message", "reason"}
-        assert answer["reason"].endswith("Error")
+    answer = json.loads(response.body)
+    assert set(answer) == {"message", "reason"}
+    assert answer["reason"].endswith("Error")
 
 
 async def test_a_slash_in_an_id_does_not_lead_to_another_route(fetch: Any, jp_fetch: Any) -> None:
@@ -200,5 +201,5 @@ class TestOpenApi:
         task = json.loads((WIRE / "progress_running.json").read_bytes())
         self.validate("TaskProgress", json.dumps(task).encode())
         for changed in [task | {"more": 1}, {name: task[name] for name in task if name != "eta"}]:
-            with pytest.raises(Exception, match="more|eta"):
+            with pytest.raises(Exception, match=r"more|eta"):
                 self.validate("TaskProgress", json.dumps(changed).encode())

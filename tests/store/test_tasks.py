@@ -172,8 +172,9 @@ def test_pages_show_every_task_once_newest_first(
         await store.write([state(task_id, created_at=instant) for instant, task_id in made])
         seen: list[tuple[float, str]] = []
         while page := await store.list_page(before=seen[-1] if seen else None, limit=limit):
-            assert len(page) <= limit
             seen += page
+            assert len(page) <= limit
+            assert len(seen) <= len(made)
         await store.close()
         return seen
 

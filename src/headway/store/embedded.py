@@ -167,9 +167,13 @@ class EmbeddedServer:
             umask=0o077,
             pass_fds=[life.fileno()],
         )
-        # Reaped by init when its starter ends first; a starter that lives on must not keep a zombie.
-        _children.append(process)
-        self._wait_for_answer(START_TIMEOUT_S, process)
+        try:
+            self._wait_for_answer(START_TIMEOUT_S, process)
+        finally:
+            if process.poll() is None:
+                # Reaped by init when its starter ends first; a starter that lives on must not keep a zombie.
+                _children.append(process.pid)
+                process.returncode = 0  # it may outlive us, and Popen shall not complain of that
 
     def _wait_for_answer(self, timeout_s: float, process: subprocess.Popen[bytes] | None = None) -> None:
         deadline = time.monotonic() + timeout_s
@@ -258,8 +262,12 @@ def _can_lock(file: IO[str]) -> bool:
 
 
 # The servers that this process started, for as long as they run.
-_children: list[subprocess.Popen[bytes]] = []
+_children: list[int] = []
 
 
 def _reap_children() -> None:
-    _children[:] = [child for child in _children if child.poll() is None]
+    for child in list(_children):
+        with suppress(ChildProcessError):  # a forked process has its parent's list, and not its children
+            if os.waitpid(child, os.WNOHANG) == (0, 0):
+                continue
+        _children.remove(child)

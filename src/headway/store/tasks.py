@@ -84,6 +84,7 @@ class TaskStore:
         self.embedded = None if settings.redis_url else _embedded(settings)
         self.url = settings.redis_url or (self.embedded.url if self.embedded else "")
         self._run_blocking = run_blocking
+        self._ensuring: asyncio.Future[object] | None = None
         try:
             self._client = aioredis.Redis.from_url(
                 self.url,
@@ -106,13 +107,18 @@ class TaskStore:
             When the embedded one cannot be started.
         """
         if self.embedded is not None:
-            await self._run_blocking(self.embedded.ensure)
+            if self._ensuring is None or self._ensuring.done():
+                self._ensuring = asyncio.ensure_future(self._run_blocking(self.embedded.ensure))
+            # A thread goes on when its waiter is cancelled: `close` waits for it.
+            await asyncio.shield(self._ensuring)
         with _unavailable():
             await self._client.ping()
 
     async def close(self) -> None:
         """Close the connections and give up the share in the embedded server."""
         await self._client.aclose()
+        if self._ensuring is not None:
+            await asyncio.gather(self._ensuring, return_exceptions=True)
         if self.embedded is not None and self.embedded.is_owned:
             await self._run_blocking(self.embedded.release)
 

@@ -1,0 +1,114 @@
+"""Pictures of the view in JupyterLab, light and dark, narrow and wide, and what can be measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Lab, NotebookPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+STATES = """\
+import numpy as np, headway, time
+yy, xx = np.mgrid[0:384, 0:384] / 384
+rings = 0.5 + 0.5 * np.sin(40 * np.hypot(xx - 0.4, yy - 0.55))
+picture = (255 * np.stack([rings, rings ** 2, 1 - 0.6 * rings], axis=-1)).astype("uint8")
+
+running = headway.task("sdxl-base-1.0", category="image_generation", name="Harbour at dawn, 35 mm", show=False)
+with running.stage("model_loading", message="unet, vae, two text encoders"):
+    time.sleep(0.4)
+running.update(0.05, stage="generation", message="euler, cfg 6.5")
+running.preview(picture)
+time.sleep(1.2)
+running.update(done=17, total=40, metadata={"sigma": 4.13})
+
+with headway.task("fm-bells", category="audio_generation", name="Bells, 8 s", show=False) as finished:
+    for _ in finished.track(range(24), stage="synthesis"):
+        time.sleep(0.01)
+
+try:
+    with headway.task("wan-2.2", category="video_generation", name="Waves", show=False) as failed:
+        for frame in failed.track(range(48), stage="frame_generation", message="frame by frame"):
+            time.sleep(0.01)
+            if frame == 20:
+                raise RuntimeError("CUDA out of memory: tried to allocate 3.1 GiB, 1.2 GiB free of 23.7 GiB")
+except RuntimeError:
+    pass
+queued = headway.task("musicgen", category="audio_generation", name="Strings", show=False)
+headway.show(running, finished, failed, queued)
+"""
+
+MANY = """\
+import headway
+many = []
+for number in range(1_000):
+    task = headway.task("sweep", category="image_generation", name=f"seed {number}", show=False)
+    if number % 3:
+        task.update((number % 97) / 97)
+    if number % 5 == 4:
+        task.complete()
+    if number % 50 == 7:
+        task.fail("ValueError: bad seed")
+    many.append(task)
+headway.show(many)
+"""
+
+OVERFLOWS = """() => [...document.querySelectorAll('.hw-card, .hw-card *')]
+    .filter(node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX === 'visible'
+        && node.clientWidth > 0)
+    .map(node => node.className)"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [600, 1200])
+def test_cards_fit_their_cell(
+    lab: Lab, open_notebook: Callable[..., NotebookPage], width: int, dark: bool
+) -> None:
+    name = f"states-{width}-{'dark' if dark else 'light'}"
+    view = open_notebook(lab.write_notebook(f"{name}.ipynb", STATES), width=width, height=1500, dark=dark)
+    view.run_cell()
+    view.page.wait_for_function("() => document.querySelectorAll('.hw-card').length === 4", timeout=60_000)
+    view.page.wait_for_selector(".hw-picture")
+    view.page.wait_for_function(
+        "() => [...document.querySelectorAll('.hw-card')].map(card => card.dataset.status).join() === "
+        "'in_progress,completed,failed,queued'"
+    )
+    view.page.evaluate("document.querySelector('.hw-card').scrollIntoView()")
+    assert view.page.evaluate(OVERFLOWS) == []
+    widths = view.page.evaluate(
+        "[...document.querySelectorAll('.hw-card')].map(card => card.getBoundingClientRect().width)"
+    )
+    assert max(widths) <= 880
+    assert view.errors == []
+    view.shot(name)
+
+
+def test_a_thousand_tasks_are_rows_that_scroll(
+    lab: Lab, open_notebook: Callable[..., NotebookPage]
+) -> None:
+    view = open_notebook(lab.write_notebook("many.ipynb", MANY))
+    view.run_cell()
+    view.page.wait_for_function("() => document.querySelectorAll('.hw-row').length === 1000", timeout=60_000)
+    view.page.wait_for_function("() => !document.body.innerText.includes('[*]')", timeout=60_000)
+    assert view.errors == []
+    view.page.evaluate("document.querySelector('.hw-row').scrollIntoView()")
+    view.shot("many-1200-light")
+
+
+def test_the_bar_speaks(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
+    view = open_notebook(
+        lab.write_notebook(
+            "speaks.ipynb",
+            "import headway\ntask = headway.task('t', name='Cat')\ntask.update(0.5)\ntask",
+        )
+    )
+    view.run_cell()
+    bar = view.page.get_by_role("progressbar", name="Cat")
+    bar.wait_for()
+    view.page.wait_for_function(
+        "() => document.querySelector('.hw-card [role=progressbar]')?.ariaValueNow === '55'"
+        " || document.querySelector('.hw-card [role=progressbar]')?.getAttribute('aria-valuenow') > 40"
+    )
+    assert "Running" in (bar.get_attribute("aria-valuetext") or "")
