@@ -38,18 +38,17 @@ print(json.dumps(times))
 
 async def watch(server: Server) -> list[tuple[float, int]]:
     """Return when each state came, and how many updates it contains."""
-    socket = await server.connect("headway/ws/progress")
-    await socket.write_message(json.dumps({"type": "subscribe", "task_ids": ["latency-1"]}))
     seen: list[tuple[float, int]] = []
-    while (text := await socket.read_message()) is not None:
-        now, message = time.time(), json.loads(text)
-        if message["type"] != "progress.update":
-            continue
-        state = message["data"]
-        seen.append((now, state["stages"][2]["done"] or 0))
-        if state["status"] == "completed":
-            break
-    socket.close()
+    async with server.connect("headway/ws/progress") as socket:
+        await socket.write_message(json.dumps({"type": "subscribe", "task_ids": ["latency-1"]}))
+        while (text := await socket.read_message()) is not None:
+            now, message = time.time(), json.loads(text)
+            if message["type"] != "progress.update":
+                continue
+            state = message["data"]
+            seen.append((now, state["stages"][2]["done"] or 0))
+            if state["status"] == "completed":
+                break
     return seen
 
 

@@ -46,13 +46,15 @@ def test_a_task_has_what_it_was_given() -> None:
         ({"task_id": "a b"}, InvalidTaskIdError),
         ({"params": {"x": object()}}, UsageError),
         ({"stages": {"a": -1}}, InvalidStagesError),
+        ({"template_id": 7}, UsageError),
+        ({"template_id": ""}, UsageError),
     ],
 )
 def test_a_wrong_argument_raises_and_nothing_is_reported(
     arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        headway.task("sdxl", **arguments)
+        headway.task(**{"template_id": "sdxl", **arguments})
     assert headway.tasks() == []
 
 

@@ -22,7 +22,7 @@ HEAVY = ("pandas", "numpy", "PIL", "tornado", "ipywidgets", "jupyter_server", "r
 
 # Each layer may import from those before it, never from one after it.
 LAYERS = (
-    {"errors", "diagnostics"},
+    {"errors", "diagnostics", "cancellation"},
     {"models", "settings"},
     {"stages"},
     {"transitions"},

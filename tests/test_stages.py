@@ -74,7 +74,7 @@ def test_a_weight_that_is_not_above_zero_is_refused(weight: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "stages", [{}, [], [Stage(id="a", name="A", weight=1), Stage(id="a", name="B", weight=1)], ["a"]]
+    "stages", [{}, {1: 2}, [], [Stage(id="a", name="A", weight=1), Stage(id="a", name="B", weight=1)], ["a"]]
 )
 def test_no_stages_or_two_alike_are_refused(stages: object) -> None:
     with pytest.raises(InvalidStagesError):

@@ -114,6 +114,11 @@ def test_the_stages_decide_where_no_worker_does() -> None:
     for stage in STAGES:
         task = transitions.update_stage(task, stage, now=at(2), status=StageStatus.COMPLETED)
     assert transitions.derive_status(task, now=at(2)).status is TaskStatus.COMPLETED
+    waiting = transitions.update_stage(new_task(), "generation", now=at(3), progress=0.5)
+    assert transitions.derive_status(waiting, now=at(3)) is waiting, "nothing has begun"
+    begun = transitions.update_stage(waiting, "generation", now=at(4), status=StageStatus.IN_PROGRESS)
+    queue = transitions.derive_status(begun, now=at(4)).stages[0]
+    assert (queue.status, queue.duration) == (StageStatus.COMPLETED, 4.0)
     failed = transitions.update_stage(new_task(), "queue", now=at(1), status=StageStatus.FAILED)
     assert transitions.derive_status(failed, now=at(1)).error == "Queue failed"
 

@@ -73,7 +73,7 @@ def task(
     """
     known = parse_stages(stages) if stages else stage_manager.get_stages_for_template(template_id, category)
     state = transitions.create(
-        check_task_id(task_id or new_task_id(template_id)),
+        check_task_id(task_id or new_task_id(str(template_id))),
         template_id,
         known,
         now=Timestamp(time.time()),

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from headway.models import TaskProgress, TaskStatus, Timestamp, encode_json
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
+CLOSE_TIMEOUT_S = 2.0
 # The three tasks of the quickstart take about a minute; a slow machine may take ten times as long.
 NOTEBOOK_TIMEOUT_S = 900.0
 # How often new tasks are looked for.
@@ -62,9 +63,18 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         response = await AsyncHTTPClient().fetch(request)
         return json.loads(response.body or b"null")
 
-    async def connect(self, path: str) -> WebSocketClientConnection:
-        """Open a WebSocket."""
-        return await websocket_connect(HTTPRequest("ws" + self.url[4:] + path, headers=self.headers))
+    @asynccontextmanager
+    async def connect(self, path: str) -> AsyncIterator[WebSocketClientConnection]:
+        """Open a WebSocket for the length of the block."""
+        socket = await websocket_connect(HTTPRequest("ws" + self.url[4:] + path, headers=self.headers))
+        try:
+            yield socket
+        finally:
+            socket.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    while await socket.read_message() is not None:
+                        pass
 
 
 def run(notebook: Path) -> int:
@@ -161,13 +171,14 @@ async def execute_and_watch(server: Server, notebook: Path) -> tuple[list[TaskPr
     tasks, updates
         Their last states, and how many updates came.
     """
-    watch = Watch(server, await server.connect("headway/ws/progress"))
-    async with asyncio.timeout(NOTEBOOK_TIMEOUT_S), asyncio.TaskGroup() as group:
-        workers = [group.create_task(watch.discover()), group.create_task(watch.receive())]
-        await execute_notebook(server, notebook)
-        await watch.finished()
-        for worker in workers:
-            worker.cancel()
+    async with server.connect("headway/ws/progress") as socket, asyncio.timeout(NOTEBOOK_TIMEOUT_S):
+        watch = Watch(server, socket)
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(watch.discover()), group.create_task(watch.receive())]
+            await execute_notebook(server, notebook)
+            await watch.finished()
+            for worker in workers:
+                worker.cancel()
     return list(watch.tasks.values()), watch.updates
 
 
@@ -235,12 +246,12 @@ async def execute_notebook(server: Server, notebook: Path) -> None:
     cells = json.loads(notebook.read_text())["cells"]
     body = {"path": notebook.name, "name": notebook.name, "type": "notebook", "kernel": {"name": "python3"}}
     session = await server.request("api/sessions", method="POST", body=body)
-    kernel = await server.connect(f"api/kernels/{session['kernel']['id']}/channels")
     try:
-        for cell in cells:
-            code = "".join(cell["source"])
-            if cell["cell_type"] == "code" and code.strip():
-                await execute(kernel, code)
+        async with server.connect(f"api/kernels/{session['kernel']['id']}/channels") as kernel:
+            for cell in cells:
+                code = "".join(cell["source"])
+                if cell["cell_type"] == "code" and code.strip():
+                    await execute(kernel, code)
     finally:
         await server.request(f"api/sessions/{session['id']}", method="DELETE")
 

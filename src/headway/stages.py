@@ -10,6 +10,8 @@ from headway.models import Stage, StageProgress, StageStatus
 
 # The stages of a task that names neither a category nor stages of its own.
 DEFAULT_CATEGORY = "default"
+# More would not be told apart in a bar.
+MAX_STAGES = 64
 
 
 def _stages(**weights: float) -> tuple[Stage, ...]:
@@ -94,8 +96,12 @@ def parse_stages(stages: Mapping[str, float] | Sequence[Stage]) -> tuple[Stage, 
     InvalidStagesError
         When there are none, or more than 64, or two of one id, or a weight that is not above 0.
     """
-    parsed = _stages(**stages) if isinstance(stages, Mapping) else tuple(stages)
-    if not 1 <= len(parsed) <= 64 or not all(isinstance(stage, Stage) and stage.id for stage in parsed):
+    if isinstance(stages, Mapping):
+        named = all(isinstance(id, str) for id in stages)
+        parsed = _stages(**stages) if named else ()
+    else:
+        parsed = tuple(stages)
+    if not 1 <= len(parsed) <= MAX_STAGES or not all(isinstance(s, Stage) and s.id for s in parsed):
         raise InvalidStagesError(f"expected 1 to 64 stages as {{id: weight}} or Stage values, got {stages!r}")
     if len({stage.id for stage in parsed}) < len(parsed):
         raise InvalidStagesError(f"expected stages of different ids, got {[stage.id for stage in parsed]}")

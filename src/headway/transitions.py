@@ -12,7 +12,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from headway.errors import InvalidProgressError, StageOrderError, TaskStateError, UnknownStageError
+from headway.errors import (
+    InvalidProgressError,
+    StageOrderError,
+    TaskStateError,
+    UnknownStageError,
+    UsageError,
+)
 from headway.models import (
     MAX_ERROR_CHARS,
     MAX_MESSAGE_CHARS,
@@ -48,9 +54,11 @@ def create(
 
     Raises
     ------
-    InvalidTaskIdError, InvalidParamsError
-        When the id or the parameters cannot be stored.
+    UsageError
+        When the id, the template or the parameters cannot be stored.
     """
+    if not isinstance(template_id, str) or not template_id:
+        raise UsageError(f"expected the template's name, a text, got {template_id!r}")
     progress = tuple(StageProgress(id=stage.id, name=stage.name, weight=stage.weight) for stage in stages)
     queued = progress[0].id == QUEUE_STAGE
     if queued:
@@ -203,20 +211,21 @@ def finish(
 def derive_status(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
     """Let the stages decide what the task does, where no worker says it.
 
-    A failed stage fails the task; when all are over it is completed; when one other than the queue runs, or
-    is over, it is in progress.
+    A failed stage fails the task; when one other than the queue runs, or is over, the task is in progress and
+    waits no more; when all are over it is completed.
     """
     if task.status.is_over:
         return task
     failed = next((stage for stage in task.stages if stage.status is StageStatus.FAILED), None)
     if failed is not None:
         return finish(task, TaskStatus.FAILED, now=now, error=failed.error or f"{failed.name} failed")
+    begun = any(stage.status is not StageStatus.PENDING for stage in task.stages if stage.id != QUEUE_STAGE)
+    queue = task.stage(QUEUE_STAGE)
+    if begun and queue is not None and queue.status is StageStatus.IN_PROGRESS:
+        task = update_stage(task, QUEUE_STAGE, now=now, status=StageStatus.COMPLETED)
     if all(stage.status.is_over for stage in task.stages):
         return finish(task, TaskStatus.COMPLETED, now=now)
-    begun = any(stage.status is not StageStatus.PENDING for stage in task.stages if stage.id != QUEUE_STAGE)
-    if begun and task.status is TaskStatus.QUEUED:
-        return begin(task, now=now)
-    return task
+    return begin(task, now=now) if begun else task
 
 
 def parse_fraction(progress: float | None, *, done: int | None, total: int | None) -> float | None:

@@ -16,7 +16,7 @@ yy, xx = np.mgrid[0:384, 0:384] / 384
 rings = 0.5 + 0.5 * np.sin(40 * np.hypot(xx - 0.4, yy - 0.55))
 picture = (255 * np.stack([rings, rings ** 2, 1 - 0.6 * rings], axis=-1)).astype("uint8")
 
-running = headway.task("sdxl-base-1.0", category="image_generation", name="Harbour at dawn, 35 mm", show=False)
+running = headway.task("sdxl-base-1.0", category="image_generation", name="Harbour at dawn", show=False)
 with running.stage("model_loading", message="unet, vae, two text encoders"):
     time.sleep(0.4)
 running.update(0.05, stage="generation", message="euler, cfg 6.5")
@@ -85,9 +85,7 @@ def test_cards_fit_their_cell(
     view.shot(name)
 
 
-def test_a_thousand_tasks_are_rows_that_scroll(
-    lab: Lab, open_notebook: Callable[..., NotebookPage]
-) -> None:
+def test_a_thousand_tasks_are_rows_that_scroll(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
     view = open_notebook(lab.write_notebook("many.ipynb", MANY))
     view.run_cell()
     view.page.wait_for_function("() => document.querySelectorAll('.hw-row').length === 1000", timeout=60_000)

@@ -170,7 +170,7 @@ class TestOpenApi:
 
     def test_its_paths_and_verbs_are_those_that_are_registered(self) -> None:
         described = {
-            (path.replace("{task_id}", "([^/]+)").replace("{number}", "([0-9]{1,9})"), verb)
+            (path.replace("{task_id}", "([^/]+)").replace("{number}", "([0-9]{1,15})"), verb)
             for path, operations in self.DOCUMENT["paths"].items()
             for verb in operations
         }

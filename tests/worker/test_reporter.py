@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from headway import diagnostics
+from headway import diagnostics, transitions
 from headway.errors import StoreUnavailableError
-from headway.models import TaskProgress, TaskStatus
+from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
 from headway.worker.reporter import Reporter
@@ -342,3 +344,60 @@ def test_an_idle_process_does_not_wake_up(
     before = wakeups()
     time.sleep(1.0)
     assert wakeups() - before <= 6, "it polls for listeners twice a second, and nothing else"
+
+
+def test_a_task_that_another_wrote_to_is_numbered_after_it(
+    new_task: NewTask, reporter: Reporter, stored: Stored
+) -> None:
+    task = new_task()
+    task.update(0.25)
+    reporter.flush()
+    written = reporter.call(
+        lambda tracker: tracker.update_stage(task.task_id, "generation", message="from afar")
+    )
+    task.update(0.5)
+    assert reporter.flush() == []
+    found = stored(task)
+    assert found is not None
+    assert (found.seq > written.seq, found.stages[2].progress, found.attempt) == (True, 0.5, 1)
+
+
+def test_a_task_that_a_newer_attempt_took_up_goes_quiet(
+    new_task: NewTask,
+    reporter: Reporter,
+    stored: Stored,
+    caplog: pytest.LogCaptureFixture,
+    wait_until: WaitUntil,
+) -> None:
+    task = new_task()
+    reporter.flush()
+    newer = replace(task.progress, attempt=2, seq=100)
+    reporter.call(lambda tracker: tracker.store.write([newer]))
+    task.update(0.5)
+    wait_until(lambda: reporter.task(task.task_id) is None)
+    assert "was taken up again by a newer attempt" in caplog.text
+    task.update(0.75)
+    assert stored(task) == newer
+
+
+def test_tasks_that_can_never_be_delivered_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setenv("HEADWAY_REDIS_URL", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setattr("headway.worker.reporter.MAX_UNDELIVERED", 20)
+    reporter = Reporter()
+    tasks = [
+        Task(
+            transitions.create(f"t-{number}", "t", STAGE_DEFINITIONS["default"], now=Timestamp(time.time())),
+            reporter=reporter,
+        )
+        for number in range(50)
+    ]
+    for task in tasks:
+        task.complete()
+    wait_until(lambda: len(reporter._tasks) == 20)
+    assert reporter.task("t-49") is tasks[49]
+    assert reporter.task("t-0") is None
+    reporter.flush(0.1)
+    reporter._tasks.clear()  # nothing to wait for at the close
+    reporter.close()

@@ -20,7 +20,7 @@ from headway.tracker import ProgressTracker
 HANDLERS: list[tuple[str, Any]] = [
     (r"/headway/tasks/?", TasksHandler),
     (r"/headway/tasks/([^/]+)/progress", TaskProgressHandler),
-    (r"/headway/tasks/([^/]+)/previews/([0-9]{1,9})", PreviewHandler),
+    (r"/headway/tasks/([^/]+)/previews/([0-9]{1,15})", PreviewHandler),
     (r"/headway/ws/progress", ProgressWebSocketHandler),
 ]
 

@@ -11,11 +11,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from headway.cancellation import cancel
 from headway.errors import StoreError
 from headway.models import Timestamp
 from headway.server.messages import MAX_IDS, ErrorMessage, ProgressUpdate, encode_frame
@@ -27,8 +28,6 @@ FRAME_INTERVAL_S = 0.1
 READ_INTERVAL_S = 0.02
 FIRST_RETRY_S = 0.1
 MAX_RETRY_S = 5.0
-# Before Python 3.12, wait_for, which redis-py sends with, can swallow a cancellation: ask again.
-CANCEL_RETRY_S = 0.05
 # 100 states of about 2 kB: a frame that a browser parses within a few milliseconds.
 TASKS_PER_FRAME = 100
 # Errors that wait for a viewer; older ones are dropped first.
@@ -64,7 +63,7 @@ class Hub:
         tasks = self._tasks + [connection.end() for connection in self._connections]
         self._tasks = []
         self._connections.clear()
-        await _cancel(tasks)
+        await cancel(tasks)
 
     def connect(self, send: Send) -> Connection:
         """Add a viewer.
@@ -273,13 +272,3 @@ class Connection:
                 messages = []
         if messages:
             yield encode_frame(messages)
-
-
-async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel some tasks and wait until they have ended."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_RETRY_S)
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -76,16 +76,19 @@ class PreviewSlot:
         Whose previews they are.
     encoder
         The process's encoder.
+    first_number
+        The number of the first preview; they are cached by their number, so no two runs of one task may
+        share any.
     """
 
-    def __init__(self, task_id: str, encoder: PreviewEncoder) -> None:
+    def __init__(self, task_id: str, encoder: PreviewEncoder, *, first_number: int = 1) -> None:
         self._task_id = task_id
         self._encoder = encoder
         self._lock = threading.Lock()
         self._offered: Image.Image | None = None
         self._encoded: tuple[int, bytes] | None = None
         self._is_encoding = False
-        self._number = 0
+        self._number = first_number - 1
         self.due_at = 0.0
 
     @property

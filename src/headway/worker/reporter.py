@@ -70,6 +70,7 @@ class Reporter:
         self._is_ready = threading.Event()
         self._has_imported = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._main_task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._sender_wake: asyncio.Event | None = None
         self._tracker: ProgressTracker | None = None
@@ -158,8 +159,8 @@ class Reporter:
         if left:
             warn_once("exit", "the last state of %d task(s) could not be stored: %s", len(left), left[:5])
         thread, loop = self._thread, self._loop
-        if loop is not None and thread.is_alive():
-            loop.call_soon_threadsafe(_cancel_all, loop)
+        if loop is not None and self._main_task is not None and thread.is_alive():
+            loop.call_soon_threadsafe(self._main_task.cancel)
             thread.join(EXIT_TIMEOUT_S)
         self._reset()
 
@@ -210,7 +211,10 @@ class Reporter:
     async def _main(self) -> None:
         import asyncio
 
+        from headway.cancellation import cancel
+
         self._loop = asyncio.get_running_loop()
+        self._main_task = asyncio.current_task()
         self._wake, self._sender_wake = asyncio.Event(), asyncio.Event()
         self._is_ready.set()
         others = [asyncio.create_task(self._send_for_ever()), asyncio.create_task(self._poll_others())]
@@ -218,15 +222,13 @@ class Reporter:
             while True:
                 self._wake.clear()
                 self._collect(Timestamp(time.time()))
-                timeout = INTERVAL_S if self._tasks else None
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), timeout)
+                    async with asyncio.timeout(INTERVAL_S if self._tasks else None):
+                        await self._wake.wait()
         except asyncio.CancelledError:
             pass
         finally:
-            for other in others:
-                other.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await cancel(others)
             if self._tracker is not None:
                 await self._tracker.store.close()
 
@@ -442,13 +444,6 @@ _inherited: list[object] = []
 async def _run_here(call: Callable[[], object]) -> object:
     # The loop is the reporter's own, and at exit no further thread can be started.
     return call()
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    import asyncio
-
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
 
 
 REPORTER = Reporter()

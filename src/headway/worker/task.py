@@ -87,7 +87,10 @@ class Task:
         self._loops_seen: tuple[int, ...] = ()
         self._block: str | None = None
         self._stage_began = time.monotonic()
-        self._preview = PreviewSlot(self.task_id, reporter.previews)
+        # At most one preview a second: ten numbers a second are never used up, and a run that takes up the
+        # id again begins above those of the run before.
+        first = int(10 * state.created_at)
+        self._preview = PreviewSlot(self.task_id, reporter.previews, first_number=first)
         reporter.add(self)
 
     def __repr__(self) -> str:
