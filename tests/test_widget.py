@@ -31,6 +31,7 @@ def test_a_widget_begins_with_what_is_known() -> None:
     widget = TaskWidget(["a-1", "b-1"], [state])
     assert widget.task_ids == ["a-1", "b-1"]
     assert widget.states["a-1"]["status"] == "queued"
+    assert repr(widget) == "TaskWidget(a-1, b-1)"
     assert widget.states["a-1"]["created_at"] == state.created_at.to_iso()
 
 

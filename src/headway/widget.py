@@ -54,6 +54,10 @@ class TaskWidget(anywidget.AnyWidget):
         self._sent_at = time.monotonic()
         super().__init__(task_ids=list(task_ids), states=_plain(self._newest), **kwargs)
 
+    def __repr__(self) -> str:
+        """Name the tasks only: this text is what a saved notebook keeps, long after their states."""
+        return f"TaskWidget({', '.join(self.task_ids)})"
+
     def receive(self, states: list[TaskProgress], previews: dict[str, bytes]) -> None:
         """Take what the reporter has that is new, and send it when it is time to.
 
