@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
@@ -153,9 +154,19 @@ def wait_for_server(process: subprocess.Popen[bytes]) -> Server:
             raise DemoError(f"JupyterLab ended with status {process.returncode} instead of starting")
         if path.exists() and (text := path.read_text()):
             facts = json.loads(text)
-            return Server(url=facts["url"], token=facts["token"])
+            if answers(facts["url"]):  # the file may be there before anybody listens
+                return Server(url=facts["url"], token=facts["token"])
         time.sleep(0.1)
     raise DemoError(f"JupyterLab did not start within {START_TIMEOUT_S:.0f} s")
+
+
+def answers(url: str) -> bool:
+    """Whether a Jupyter server listens there."""
+    try:
+        with urlopen(url + "api", timeout=5.0) as response:  # noqa: S310 - the address of our own server
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 def notebook_url(server: Server, notebook: Path) -> str:

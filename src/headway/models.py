@@ -180,31 +180,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a task that a list shows.
-
-    A summary is read from the JSON of a `TaskProgress`, whose fields these are.
-    """
-
-    task_id: str
-    template_id: str
-    name: str
-    status: TaskStatus
-    created_at: Timestamp
-    updated_at: Timestamp
-    category: str | None = None
-    attempt: int = 1
-    seq: int = 0
-    overall_progress: float = 0.0
-    current_stage: str | None = None
-    error: str | None = None
-    eta: Estimate | None = None
-    preview_url: str | None = None
-    started_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
-
-
-class TaskProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole state of one task, as stored, sent and shown.
+    """The facts of a task that a list shows, read from the JSON of a `TaskProgress`.
 
     Parameters
     ----------
@@ -214,16 +190,10 @@ class TaskProgress(msgspec.Struct, frozen=True, kw_only=True):
         What makes tasks comparable: the function or workflow.
     name
         What people read.
-    status
-        What the task as a whole does.
-    stages
-        In the order in which they run.
-    created_at, started_at, updated_at, finished_at
-        UTC seconds since the epoch.
     category
         Picks the default stages; ``None`` for a task of no category.
-    params
-        The generation's parameters, JSON values.
+    status
+        What the task as a whole does.
     attempt
         1 for the first worker that runs the task, +1 for each that takes it up again.
     seq
@@ -238,17 +208,15 @@ class TaskProgress(msgspec.Struct, frozen=True, kw_only=True):
         When the task is expected to end; ``None`` while nothing is known.
     preview_url
         The newest preview, relative to the Jupyter server's base URL.
+    created_at, started_at, updated_at, finished_at
+        UTC seconds since the epoch.
     """
 
     task_id: str
     template_id: str
     name: str
-    status: TaskStatus
-    stages: tuple[StageProgress, ...]
-    created_at: Timestamp
-    updated_at: Timestamp
     category: str | None = None
-    params: dict[str, Any] = {}
+    status: TaskStatus
     attempt: int = 1
     seq: int = 0
     overall_progress: float = 0.0
@@ -256,8 +224,25 @@ class TaskProgress(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     eta: Estimate | None = None
     preview_url: str | None = None
+    created_at: Timestamp
     started_at: Timestamp | None = None
+    updated_at: Timestamp
     finished_at: Timestamp | None = None
+
+
+class TaskProgress(TaskSummary, frozen=True, kw_only=True):
+    """The whole state of one task, as stored, sent and shown: a `TaskSummary`, and these.
+
+    Parameters
+    ----------
+    stages
+        In the order in which they run.
+    params
+        The generation's parameters, JSON values.
+    """
+
+    stages: tuple[StageProgress, ...]
+    params: dict[str, Any] = {}
 
     def stage(self, stage_id: str) -> StageProgress | None:
         """Return the stage of that id, or ``None``."""

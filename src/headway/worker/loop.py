@@ -1,23 +1,26 @@
 """Loops that count themselves in C.
 
-`itertools` pairs every item with a truth value from a list; the list's iterator knows how many are left, so
-another thread can read how far the loop is while the loop runs no Python code of ours. The list ends every
-4,096 items, or where the announced total is reached: there, and only there, our code runs.
+The loop's items pass through `itertools`, in blocks whose list iterators know how many items are left, so
+another thread can read how far the loop is while the loop runs no Python code of ours. For a range or a
+tuple the block is a copy of the next items themselves; for any other iterable, whose items must not be taken
+before their time, it is a list of truth values that `compress` pairs with the items. Our code runs between
+blocks only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, compress
 from operator import length_hint
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from headway.errors import TotalMismatchError
 
 T = TypeVar("T")
+S = TypeVar("S")
 
-# Between two calls of our code: rare enough to cost nothing (0.1 ns an item), and a list of 32 kB.
-ITEMS_PER_GATE = 4_096
+# Between two calls of our code: rare enough to cost nothing, few enough to stay in the processor's cache.
+ITEMS_PER_BLOCK = 1_024
 
 
 class Loop(Generic[T]):
@@ -47,15 +50,15 @@ class Loop(Generic[T]):
         self.total = total if total is not None else _known_length(items)
         self._on_start = on_start
         self._on_end = on_end
-        # Items let through by the gates so far, of which the newest gate still holds some back.
+        # Items in the blocks so far, of which the newest one still holds some back.
         self._admitted = 0
-        self._gate: Iterator[bool] = iter(())
+        self._block: Iterator[object] = iter(())
         self.has_ended = False
 
     @property
     def taken(self) -> int:
         """How many items the loop has been given; the last of them is being worked on."""
-        return self._admitted - length_hint(self._gate)
+        return self._admitted - length_hint(self._block)
 
     @property
     def done(self) -> int:
@@ -65,9 +68,47 @@ class Loop(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Begin the loop; its iterator costs about 10 ns an item more than the iterable's own."""
         self._on_start()
-        return compress(chain(self._items, self._tail()), chain.from_iterable(self._gates()))
+        if isinstance(self._items, (range, tuple)):  # what cannot change while it is iterated over
+            return chain.from_iterable(self._copies(self._items))
+        return compress(chain(self._items, self._tail()), chain.from_iterable(self._truths()))
 
-    def _tail(self) -> Iterator[T]:
+    def _copies(self, items: Sequence[T]) -> Iterator[Iterator[T]]:
+        """Yield the items of a sequence that cannot change, block by block."""
+        for start in range(0, len(items), ITEMS_PER_BLOCK):
+            yield self._admit(list(items[start : start + self._room()]))
+            if self._admitted == self._announced and self._admitted < len(items):
+                self._room()  # which there is none
+        yield from self._tail()
+
+    def _truths(self) -> Iterator[Iterator[bool]]:
+        """Yield as many truth values as there are items, or more, block by block."""
+        truths = [True] * ITEMS_PER_BLOCK
+        while True:
+            room = self._room()
+            yield self._admit(truths if room == ITEMS_PER_BLOCK else truths[:room])
+
+    def _admit(self, block: list[S]) -> Iterator[S]:
+        iterator = iter(block)
+        # In this order: who reads between the two lines sees a count too low, never one too high.
+        self._block = iterator
+        self._admitted += len(block)
+        return iterator
+
+    def _room(self) -> int:
+        """Return how many items may come in the next block."""
+        if self._announced is None:
+            if self.total is not None and self._admitted >= self.total:
+                self.total = None  # the iterable has more items than it said
+            return ITEMS_PER_BLOCK
+        if self._admitted == self._announced:
+            raise TotalMismatchError(
+                f"expected {self._announced} items, the total that was given, and there are more; "
+                "give the right total, or none while it is unknown",
+                self._announced + 1,
+            )
+        return min(ITEMS_PER_BLOCK, self._announced - self._admitted)
+
+    def _tail(self) -> Iterator[Any]:
         """Yield nothing: it is reached when the items have run out."""
         self.has_ended = True
         if self._announced is not None and self.taken < self._announced:
@@ -78,26 +119,6 @@ class Loop(Generic[T]):
             )
         self._on_end()
         yield from ()
-
-    def _gates(self) -> Iterator[Iterator[bool]]:
-        all_truths = [True] * ITEMS_PER_GATE
-        while True:
-            truths = all_truths
-            if self._announced is not None and self._announced - self._admitted < ITEMS_PER_GATE:
-                truths = [True] * (self._announced - self._admitted)
-                if not truths:
-                    raise TotalMismatchError(
-                        f"expected {self._announced} items, the total that was given, and there are more; "
-                        "give the right total, or none while it is unknown",
-                        self._announced + 1,
-                    )
-            elif self.total is not None and self._admitted >= self.total:
-                self.total = None  # the iterable has more items than it said
-            gate = iter(truths)
-            # In this order: who reads between the two lines sees a count too low, never one too high.
-            self._gate = gate
-            self._admitted += len(truths)
-            yield gate
 
 
 def _known_length(items: object) -> int | None:

@@ -316,6 +316,7 @@ class Task:
     def is_delivered(self, seq: int | None) -> bool:
         """Whether a viewer of the state of that number has missed nothing."""
         with self._lock:
+            self._fold(_now())
             left = self._is_changed or (self._state.status.is_over and self._preview.is_busy)
             return not left and seq == self._state.seq
 
