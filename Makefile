@@ -46,7 +46,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/import_time.py
 
 clean:
-	rm -rf $(VENV) js/node_modules src/headway/static test-artifacts dist
+	rm -rf $(VENV) js/node_modules src/headway/static src/headway/labextension test-artifacts dist
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""Builds the front end in ``js/`` into ``src/headway/static`` while the package is built.
+"""Builds the front end in ``js/`` into ``src/headway`` while the package is built.
 
 Node is asked for as a build dependency only where it is needed and missing, so that ``pip install .``
 works on a machine without it and an sdist, which carries the bundle, installs without Node at all.
@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OUTPUTS = ("widget.js", "widget.css")
+OUTPUTS = ("static/widget.js", "static/widget.css", "labextension/package.json")
 # What the bundle is made of; a change in any of them makes it stale.
 SOURCES = ("src/**/*.ts", "src/**/*.css", "build.mjs", "package-lock.json")
 
@@ -37,7 +37,7 @@ class FrontEndBuildHook(BuildHookInterface[Any]):
         An unpacked sdist is taken as built: its bundle was made from the very sources beside it, and the
         times of unpacked files say nothing.
         """
-        outputs = [Path(self.root) / "src/headway/static" / name for name in OUTPUTS]
+        outputs = [Path(self.root) / "src/headway" / name for name in OUTPUTS]
         if not all(path.exists() for path in outputs):
             return True
         if (Path(self.root) / "PKG-INFO").exists():

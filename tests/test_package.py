@@ -110,6 +110,7 @@ def test_a_wheel_in_an_empty_environment_is_listed_as_ok(tmp_path: Path) -> None
     for part_ in ("headway/static/widget.js", "headway/static/widget.css", "headway/py.typed", "write.lua"):
         assert any(name.endswith(part_) for name in names), part_
     assert any(name.endswith("server/openapi.yaml") for name in names)
+    assert any(name.endswith("share/jupyter/labextensions/headway/package.json") for name in names)
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)

@@ -11,7 +11,7 @@ import pytest
 from headway import transitions
 from headway.models import TaskProgress, TaskStatus, Timestamp
 from headway.stages import STAGE_DEFINITIONS
-from headway.widget import STATIC, TaskWidget
+from headway.widget import MIME_TYPE, STATIC, TaskWidget
 
 
 def new_state(task_id: str = "a-1") -> TaskProgress:
@@ -55,6 +55,9 @@ def test_without_a_server_every_change_and_the_previews_go_over_the_comm(
         wait_until(lambda progress=progress: sent(progress))
         assert time.monotonic() - began < 0.5
     assert widget.previews == {"a-1": b"jpeg"}
+    bundle = widget._repr_mimebundle_()
+    assert bundle is not None
+    assert MIME_TYPE not in bundle[0], "JupyterLab would draw that, and it hears of nothing without a server"
 
 
 def test_with_a_server_the_comm_is_spared_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,5 +68,9 @@ def test_with_a_server_the_comm_is_spared_until_the_end(monkeypatch: pytest.Monk
         widget.receive([advanced(state, step / 10)], {"a-1": b"jpeg"})
     assert progress_of(widget) == 0.0
     assert widget.previews == {}
+    bundle = widget._repr_mimebundle_()
+    assert bundle is not None
+    assert bundle[0][MIME_TYPE]["task_ids"] == ["a-1"]
+    assert bundle[0][MIME_TYPE]["states"]["a-1"]["seq"] == 0
     widget.receive([transitions.finish(state, TaskStatus.COMPLETED, now=Timestamp(time.time()))], {})
     assert widget.states["a-1"]["status"] == "completed"

@@ -1,11 +1,8 @@
 /** The anywidget entry. Traits: `task_ids`, `states` and `previews`, the latter two only where no server serves. */
 
-import { Clock } from "./clock.js";
-import { sharedConnection } from "./connection.js";
+import { LiveTasks, strings } from "./live-tasks.js";
 import { isRecord } from "./model.js";
-import { JupyterServer } from "./server.js";
-import { TaskStore } from "./store.js";
-import { tasksView } from "./views/tasks.js";
+import type { TaskStore } from "./store.js";
 
 export interface WidgetModel {
   get(trait: string): unknown;
@@ -23,23 +20,12 @@ interface RenderProps {
 function render({ model, el, signal }: RenderProps): () => void {
   const life = new AbortController();
   signal?.addEventListener("abort", () => life.abort(), { once: true });
-  const server = JupyterServer.ofPage();
-  const clock = new Clock();
-  const store = new TaskStore(clock);
-  let shown = new AbortController();
-
+  const tasks = new LiveTasks(el);
+  const { store } = tasks;
   const show = () => {
-    const last = shown;
-    shown = new AbortController();
-    const ids = strings(model.get("task_ids"));
-    const scene = { clock, link: store.link, server, until: shown.signal };
-    const view = tasksView(store.keep(ids), scene);
-    if (server !== null) sharedConnection(server).subscribe(ids, store, shown.signal);
+    tasks.show(strings(model.get("task_ids")));
     store.fromKernel(model.get("states"));
     takePreviews(model.get("previews"), store);
-    el.replaceChildren(view);
-    // Last, so that tasks which stay are never without a subscriber and the socket stays open.
-    last.abort();
   };
   const on = (event: string, callback: () => void) => {
     model.on(event, callback);
@@ -49,7 +35,7 @@ function render({ model, el, signal }: RenderProps): () => void {
   on("change:task_ids", show);
   on("change:states", () => store.fromKernel(model.get("states")));
   on("change:previews", () => takePreviews(model.get("previews"), store));
-  life.signal.addEventListener("abort", () => shown.abort(), { once: true });
+  life.signal.addEventListener("abort", () => tasks.dispose(), { once: true });
   show();
   return () => life.abort();
 }
@@ -69,10 +55,6 @@ function copied(bytes: unknown): ArrayBuffer | null {
   const copy = new Uint8Array(bytes.byteLength);
   copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   return copy.buffer;
-}
-
-function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
 export default { render };

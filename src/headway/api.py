@@ -171,10 +171,18 @@ def _display(states: list[TaskProgress]) -> None:
     from headway.widget import TaskWidget
 
     widget = TaskWidget([state.task_id for state in states], states)
-    running = [state.task_id for state in states if not state.status.is_over]
+    running = {state.task_id for state in states if not state.status.is_over}
+    output = display(widget, display_id=True)  # type: ignore[no-untyped-call]  # IPython's has no annotations
+
+    def receive(states: list[TaskProgress], previews: dict[str, bytes]) -> None:
+        widget.receive(states, previews)
+        over = {state.task_id for state in states if state.status.is_over}
+        if over & running:
+            running.difference_update(over)
+            output.update(widget)  # what the notebook keeps: the end state, once a task has one
+
     if running:
-        REPORTER.listen(widget.receive, running)
-    display(widget)  # type: ignore[no-untyped-call]  # IPython's has no annotations
+        REPORTER.listen(receive, list(running))
 
 
 def _ids(tasks: Iterable[object]) -> Iterable[str]:

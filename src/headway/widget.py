@@ -19,6 +19,9 @@ import traitlets
 from headway.models import TaskProgress
 from headway.settings import Settings
 
+#: Drawn by the JupyterLab extension, also after a reload, a kernel restart, and in an untrusted notebook.
+MIME_TYPE = "application/vnd.headway.tasks+json"
+
 STATIC = Path(__file__).parent / "static"
 # A comm message costs the kernel about 0.25 ms: with a server that the view can ask, one a second is enough
 # for front ends that cannot reach it, and for the state that is saved in the notebook.
@@ -57,6 +60,13 @@ class TaskWidget(anywidget.AnyWidget):
     def __repr__(self) -> str:
         """Name the tasks only: this text is what a saved notebook keeps, long after their states."""
         return f"TaskWidget({', '.join(self.task_ids)})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Add, where there is a server to ask, what the JupyterLab extension draws without a kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None and self._has_server:
+            bundle[0][MIME_TYPE] = {"task_ids": self.task_ids, "states": _plain(self._newest)}
+        return bundle
 
     def receive(self, states: list[TaskProgress], previews: dict[str, bytes]) -> None:
         """Take what the reporter has that is new, and send it when it is time to.

@@ -1,0 +1,37 @@
+/** Some tasks, live in an element: what the widget and the output renderer share. */
+
+import { Clock } from "./clock.js";
+import { sharedConnection } from "./connection.js";
+import { JupyterServer } from "./server.js";
+import { TaskStore } from "./store.js";
+import { tasksView } from "./views/tasks.js";
+
+export class LiveTasks {
+  private readonly server = JupyterServer.ofPage();
+  private readonly clock = new Clock();
+  private shown = new AbortController();
+  /** Takes what comes by other ways than the server. */
+  readonly store = new TaskStore(this.clock);
+
+  constructor(private readonly el: HTMLElement) {}
+
+  /** Shows exactly these tasks from now on. */
+  show(taskIds: readonly string[]): void {
+    const last = this.shown;
+    this.shown = new AbortController();
+    const scene = { clock: this.clock, link: this.store.link, server: this.server, until: this.shown.signal };
+    const view = tasksView(this.store.keep(taskIds), scene);
+    if (this.server !== null) sharedConnection(this.server).subscribe(taskIds, this.store, this.shown.signal);
+    this.el.replaceChildren(view);
+    // Last, so that tasks which stay are never without a subscriber and the socket stays open.
+    last.abort();
+  }
+
+  dispose(): void {
+    this.shown.abort();
+  }
+}
+
+export function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+}
