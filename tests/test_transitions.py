@@ -100,7 +100,8 @@ def test_failure_marks_the_running_stage_with_the_error() -> None:
 
 def test_a_task_that_is_over_takes_no_more() -> None:
     task = transitions.finish(new_task(), TaskStatus.CANCELLED, now=at(1))
-    assert statuses(task) == ["skipped", "pending", "pending", "pending"]
+    assert statuses(task) == ["in_progress", "pending", "pending", "pending"]
+    assert task.stages[0].duration == 1.0
     with pytest.raises(TaskStateError, match="is cancelled"):
         transitions.finish(task, TaskStatus.COMPLETED, now=at(2))
     with pytest.raises(TaskStateError):

@@ -74,3 +74,16 @@ def test_with_a_server_the_comm_is_spared_until_the_end(monkeypatch: pytest.Monk
     assert bundle[0][MIME_TYPE]["states"]["a-1"]["seq"] == 0
     widget.receive([transitions.finish(state, TaskStatus.COMPLETED, now=Timestamp(time.time()))], {})
     assert widget.states["a-1"]["status"] == "completed"
+
+
+def test_the_last_state_before_a_silence_is_sent_too(wait_until: Callable[..., Any]) -> None:
+    state = new_state()
+    widget = TaskWidget(["a-1"], [state])
+    widget.receive([advanced(state, 0.5)], {})
+    assert progress_of(widget) == 0.0, "too soon after the first one"
+
+    def looked() -> bool:
+        widget.receive([], {})
+        return progress_of(widget) == 0.5
+
+    wait_until(looked)

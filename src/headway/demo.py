@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
@@ -92,6 +93,7 @@ def run_headless(notebook: Path) -> int:
     """Execute a notebook on a server, printing each update of its tasks; 0 when all completed."""
     with start_server(notebook, open_browser=False) as (_, server):
         print(f"server {server.url}", flush=True)
+        print(f"{'task':<34} {'stage':<18} {'done':>7}  time left", flush=True)
         try:
             tasks, updates = asyncio.run(execute_and_watch(server, notebook))
         except (ExceptionGroup, TimeoutError) as error:
@@ -154,17 +156,21 @@ def wait_for_server(process: subprocess.Popen[bytes]) -> Server:
             raise DemoError(f"JupyterLab ended with status {process.returncode} instead of starting")
         if path.exists() and (text := path.read_text()):
             facts = json.loads(text)
-            if answers(facts["url"]):  # the file may be there before anybody listens
-                return Server(url=facts["url"], token=facts["token"])
+            server = Server(url=facts["url"], token=facts["token"])
+            if answers(server):  # the file may be there before anybody listens, and Redis comes last
+                return server
         time.sleep(0.1)
     raise DemoError(f"JupyterLab did not start within {START_TIMEOUT_S:.0f} s")
 
 
-def answers(url: str) -> bool:
-    """Whether a Jupyter server listens there."""
+def answers(server: Server) -> bool:
+    """Whether the server listens, and its extension, where it has one, reaches Redis."""
+    request = Request(f"{server.url}headway/tasks?limit=1", headers=server.headers)  # noqa: S310 - our own
     try:
-        with urlopen(url + "api", timeout=5.0) as response:  # noqa: S310 - the address of our own server
-            return bool(response.status == 200)
+        with urlopen(request, timeout=5.0):  # noqa: S310
+            return True
+    except HTTPError as error:
+        return error.code == 404  # a server without the extension
     except OSError:
         return False
 

@@ -24,7 +24,7 @@ def warn_once(topic: str, message: str, *args: object) -> None:
     _said.add(topic)
     import logging
 
-    logging.getLogger("headway").warning(message, *args)
+    logging.getLogger("headway").warning("headway: " + message, *args)
 
 
 def settle(topic: str) -> None:

@@ -6,6 +6,8 @@ store is raised only where somebody waits for an answer; reporting from a task n
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 
 class HeadwayError(Exception):
     """Anything that Headway raises."""
@@ -51,9 +53,11 @@ class UnknownStageError(UsageError):
 
     def __init__(self, stage: object, known: tuple[str, ...]) -> None:
         self.stage = stage
+        close = get_close_matches(str(stage), known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
         super().__init__(
-            f"expected one of the task's stages ({', '.join(known)}), got {stage!r}; "
-            "give the task its own stages with stages={name: weight, ...}"
+            f"expected one of the task's stages ({', '.join(known)}), got {stage!r}; {hint}"
+            "the stages come from the task's category=, or from stages={name: weight, ...}"
         )
 
 

@@ -307,9 +307,12 @@ def encode_json(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def decode_summary(data: bytes) -> TaskSummary:
-    """Read the summary out of a task's JSON, skipping the rest of it."""
-    return _SUMMARY_DECODER.decode(data)
+def decode_summary(data: bytes) -> TaskSummary | None:
+    """Read the summary out of a task's JSON; ``None`` of one that only a later version can read."""
+    try:
+        return _SUMMARY_DECODER.decode(data)
+    except msgspec.ValidationError:
+        return None
 
 
 def error_text(error: BaseException) -> str:
@@ -320,6 +323,8 @@ def error_text(error: BaseException) -> str:
 
 def shorten(text: str, limit: int) -> str:
     """Cut a text to `limit` characters, the last of them an ellipsis where something was cut."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # file names may hold what JSON cannot
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

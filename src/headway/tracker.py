@@ -20,6 +20,8 @@ from headway.store.tasks import MAX_PAGE, Stored, TaskStore
 # So many writers can change one task at the same instant before one of them gives up: each round lets at
 # least one of them through.
 MAX_ROUNDS = 1_000
+# What is looked at together when few of many tasks fit a filter.
+MIN_SCAN = 200
 
 
 class ProgressTracker:
@@ -264,8 +266,9 @@ class ProgressTracker:
             raise UsageError(f"expected a limit from 1 to {MAX_PAGE}, got {limit}")
         before = _parse_cursor(cursor) if cursor else None
         found: list[TaskSummary] = []
+        size = max(limit, MIN_SCAN)
         while True:
-            page = await self.store.list_page(before=before, limit=limit)
+            page = await self.store.list_page(before=before, limit=size)
             made = {task_id: score for score, task_id in page}
             for summary in await self.store.summaries(list(made)):
                 if (status is None or summary.status is status) and (
@@ -274,7 +277,7 @@ class ProgressTracker:
                     found.append(summary)
                     if len(found) == limit:
                         return found, f"{made[summary.task_id]!r}:{summary.task_id}"
-            if len(page) < limit:
+            if len(page) < size:
                 return found, None
             before = page[-1]
 

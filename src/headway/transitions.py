@@ -7,12 +7,14 @@ rules. None of them reads a clock, and each either returns a new state or raises
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from headway.errors import (
+    InvalidParamsError,
     InvalidProgressError,
     StageOrderError,
     TaskStateError,
@@ -34,6 +36,8 @@ from headway.models import (
 )
 from headway.stages import overall_progress
 
+# A sum of fractions may miss its end by so much.
+ROUNDING = 1e-9
 # What becomes of a running stage when its task ends.
 _ENDS = {TaskStatus.COMPLETED: StageStatus.COMPLETED, TaskStatus.FAILED: StageStatus.FAILED}
 # The stage in which a task waits for its turn: it runs from the moment the task is made.
@@ -64,7 +68,7 @@ def create(
     if queued:
         first = replace(progress[0], status=StageStatus.IN_PROGRESS, started_at=now)
         progress = (first, *progress[1:])
-    return TaskProgress(
+    task = TaskProgress(
         task_id=check_task_id(task_id),
         template_id=shorten(template_id, MAX_MESSAGE_CHARS),
         name=shorten(name or template_id, MAX_MESSAGE_CHARS),
@@ -76,6 +80,13 @@ def create(
         created_at=now,
         updated_at=now,
     )
+    try:
+        task.to_json()
+    except (TypeError, ValueError) as error:
+        raise InvalidParamsError(
+            f"expected names that JSON can carry, got one that it cannot: {error}"
+        ) from error
+    return task
 
 
 def begin(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
@@ -98,25 +109,25 @@ def start_stage(task: TaskProgress, stage_id: str, *, now: Timestamp) -> TaskPro
         When the task is over.
     """
     check_running(task)
-    index = stage_index(task, stage_id)
+    at = stage_index(task, stage_id)
     begun = [i for i, stage in enumerate(task.stages) if stage.status is not StageStatus.PENDING]
     last = begun[-1] if begun else -1
-    if index <= last:
+    if at <= last:
         order = [stage.id for stage in task.stages]
         raise StageOrderError(
             f"expected one of the stages that are still to come ({', '.join(order[last + 1 :]) or 'none'}), "
-            f"got {stage_id!r}, which is {task.stages[index].status.value} while the task is in "
+            f"got {stage_id!r}, which is {task.stages[at].status.value} while the task is in "
             f"{order[last]!r}; stages run once each, in order: {', '.join(order)}"
         )
     stages = [
         _over(stage, StageStatus.COMPLETED, now=now)
         if stage.status is StageStatus.IN_PROGRESS
         else replace(stage, status=StageStatus.SKIPPED)
-        if i < index and stage.status is StageStatus.PENDING
+        if i < at and stage.status is StageStatus.PENDING
         else stage
         for i, stage in enumerate(task.stages)
     ]
-    stages[index] = replace(stages[index], status=StageStatus.IN_PROGRESS, started_at=now)
+    stages[at] = replace(stages[at], status=StageStatus.IN_PROGRESS, started_at=now)
     return _with_stages(task, stages, now=now, current_stage=stage_id, status=TaskStatus.IN_PROGRESS)
 
 
@@ -147,19 +158,25 @@ def update_stage(
     ------
     UnknownStageError
         When the task has no such stage.
+    StageOrderError
+        When the stage is over and is to become something else.
     InvalidProgressError
         When the progress is not within 0 to 1, or the counts do not fit together.
     """
-    index = stage_index(task, stage_id)
-    stage = task.stages[index]
+    at = stage_index(task, stage_id)
+    stage = task.stages[at]
+    if stage.status.is_over and status is not None and status is not stage.status:
+        raise StageOrderError(
+            f"expected a stage that is still to be done, got {stage_id!r}, which is {stage.status.value}"
+        )
     fraction = parse_fraction(progress, done=done, total=total if total is not None else stage.total)
     changes: dict[str, Any] = {}
     if fraction is not None:
         changes["progress"] = max(stage.progress, fraction)
     if done is not None:
-        changes["done"] = done
+        changes["done"] = int(done)
     if total is not None:
-        changes["total"] = total
+        changes["total"] = int(total)
     if message is not None:
         changes["message"] = shorten(str(message), MAX_MESSAGE_CHARS)
     if metadata:
@@ -171,7 +188,7 @@ def update_stage(
         stage = _over(stage, status, now=now, duration=duration, error=error)
     elif status is not None:
         stage = replace(stage, status=status)
-    stages = [*task.stages[:index], stage, *task.stages[index + 1 :]]
+    stages = [*task.stages[:at], stage, *task.stages[at + 1 :]]
     current = stage_id if stage.status is StageStatus.IN_PROGRESS else task.current_stage
     return _with_stages(task, stages, now=now, current_stage=current)
 
@@ -182,7 +199,7 @@ def finish(
     """End a task.
 
     On completion the running stages are completed and those that never ran are skipped; on failure the
-    running ones fail with the error; on cancellation they are skipped with what they had reached.
+    running ones fail with the error; on cancellation they end where they were.
 
     Raises
     ------
@@ -190,11 +207,11 @@ def finish(
         When the task is over already.
     """
     check_running(task)
-    completed = status is TaskStatus.COMPLETED
+    completed, failed = status is TaskStatus.COMPLETED, status is TaskStatus.FAILED
     stages = []
     for stage in task.stages:
         if stage.status is StageStatus.IN_PROGRESS:
-            stage = _over(stage, _ENDS.get(status, StageStatus.SKIPPED), now=now, error=error)
+            stage = _over(stage, _ENDS.get(status, stage.status), now=now, error=error if failed else None)
         elif stage.status is StageStatus.PENDING and completed:
             stage = replace(stage, status=StageStatus.SKIPPED)
         stages.append(stage)
@@ -241,10 +258,8 @@ def parse_fraction(progress: float | None, *, done: int | None, total: int | Non
     InvalidProgressError
         When a value is out of range or not a number, or there are more steps done than there are.
     """
-    if total is not None and (not is_count(total) or total < 1):
-        raise InvalidProgressError(f"expected a total of at least 1 step, got {total!r}", total)
-    if done is not None and (not is_count(done) or done < 0):
-        raise InvalidProgressError(f"expected 0 or more steps done, got {done!r}", done)
+    total = None if total is None else check_count(total, least=1, what="a total")
+    done = None if done is None else check_count(done, least=0, what="a count of steps done")
     if done is not None and total is not None and done > total:
         raise InvalidProgressError(
             f"expected at most {total} steps, the total that was given, got {done} done; "
@@ -268,15 +283,29 @@ def check_fraction(progress: object) -> float:
         value = float(progress)  # type: ignore[arg-type]  # numpy scalars are welcome
     except (TypeError, ValueError):
         value = math.nan
-    if isinstance(progress, (bool, str)) or not 0.0 <= value <= 1.0:
+    if isinstance(progress, (bool, str)) or not -ROUNDING <= value <= 1.0 + ROUNDING:
         hint = f"; for a percentage, pass {value:g} / 100" if 1.0 < value <= 100.0 else ""
         raise InvalidProgressError(f"expected a progress from 0 to 1, got {progress!r}{hint}", progress)
-    return value
+    return min(1.0, max(0.0, value))
 
 
-def is_count(value: object) -> bool:
-    """Whether the value is a whole number, and not a truth value."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def check_count(value: Any, *, least: int, what: str) -> int:
+    """Return a whole number of steps, numpy's welcome, as an int.
+
+    Raises
+    ------
+    InvalidProgressError
+        When it is less than `least`, or not a whole number.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = least - 1
+    if count < least or isinstance(value, bool):
+        raise InvalidProgressError(
+            f"expected {what} of {least} or more, a whole number, got {value!r}", value
+        )
+    return count
 
 
 def check_running(task: TaskProgress) -> None:

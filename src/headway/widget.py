@@ -55,6 +55,7 @@ class TaskWidget(anywidget.AnyWidget):
         self._has_server = Settings.from_environment().has_server
         self._newest = {state.task_id: state for state in states}
         self._sent_at = time.monotonic()
+        self._has_news = False
         super().__init__(task_ids=list(task_ids), states=_plain(self._newest), **kwargs)
 
     def __repr__(self) -> str:
@@ -74,18 +75,20 @@ class TaskWidget(anywidget.AnyWidget):
         Parameters
         ----------
         states
-            The newest states of some of the widget's tasks.
+            The newest states of some of the widget's tasks; none, when it is only time to look at the clock.
         previews
             JPEG bytes by task.
         """
         if previews and not self._has_server:
             self.previews = {**self.previews, **previews}
         self._newest |= {state.task_id: state for state in states}
+        self._has_news = self._has_news or bool(states)
         interval_s = INTERVAL_WITH_SERVER_S if self._has_server else INTERVAL_S
         interval_s *= 1 + len(self._newest) // TASKS_PER_INTERVAL
         now = time.monotonic()
-        if now - self._sent_at >= interval_s or any(state.status.is_over for state in states):
-            self._sent_at = now
+        is_due = now - self._sent_at >= interval_s or any(state.status.is_over for state in states)
+        if self._has_news and is_due:
+            self._sent_at, self._has_news = now, False
             self.states = _plain(self._newest)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from headway.errors import (
@@ -161,7 +163,7 @@ WRONG: list[tuple[str, Callable[[Task], object], type[Exception], str]] = [
     ("below 0", lambda task: task.update(-0.1), InvalidProgressError, "got -0.1"),
     ("more done than told before", lambda task: task.update(done=41), InvalidProgressError, "at most 40"),
     ("a total below what is done", lambda task: task.update(total=3), InvalidProgressError, "at most 3"),
-    ("a total of none", lambda task: task.track([], total=0), InvalidProgressError, "at least 1"),
+    ("a total of none", lambda task: task.stage("generation", total=0), InvalidProgressError, "1 or more"),
     (
         "a total that is no number",
         lambda task: task.stage("generation", total="9"),
@@ -285,3 +287,89 @@ def test_every_snapshot_has_a_number_above_the_last(
         seen.append(found.seq)
         assert found.stages[2].done in (step, None)
     assert seen == sorted(set(seen))
+
+
+def test_a_loop_longer_than_its_stage_was_told_goes_on(new_task: NewTask) -> None:
+    with new_task() as task, task.stage("generation", total=3):
+        for _ in task.track(i for i in range(12)):
+            _ = task.progress
+        assert (stage_of(task, "generation").done, stage_of(task, "generation").total) == (12, 12)
+
+
+def test_a_wrong_length_does_no_harm(new_task: NewTask) -> None:
+    class Lying:
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self) -> Any:
+            return iter(range(9_000))
+
+    with new_task() as task:
+        for item in task.track(Lying(), stage="generation"):
+            if item % 1_000 == 0:
+                _ = task.progress
+    assert task.progress.status is TaskStatus.COMPLETED
+
+
+def test_the_next_stages_loop_is_seen_from_its_first_item(new_task: NewTask) -> None:
+    with new_task() as task:
+        for stage in ("generation", "post_processing"):
+            for item in task.track(range(10), stage=stage):
+                if item == 3:
+                    assert stage_of(task, stage).done == 3
+                    break
+
+
+def test_a_loop_that_was_left_is_not_around_the_next_one(new_task: NewTask) -> None:
+    with new_task() as task, task.stage("generation"):
+        for item in task.track(range(10)):
+            if item == 3:
+                break
+        for _ in task.track(range(5)):
+            pass
+        found = stage_of(task, "generation")
+        assert (found.progress, found.done, found.total) == (1.0, 5, 5)
+
+
+def test_a_generator_is_closed_where_its_loop_is_left(new_task: NewTask) -> None:
+    closed = []
+
+    def items() -> Any:
+        try:
+            yield from range(10)
+        finally:
+            closed.append(True)
+
+    with new_task() as task:
+        for _ in task.track(items(), stage="generation"):
+            break
+        assert closed == [True]
+
+
+def test_a_message_that_cannot_be_said_raises_in_the_caller(new_task: NewTask) -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError("mute")
+
+    task = new_task()
+    with pytest.raises(RuntimeError, match="mute"):
+        task.update(0.5, message=Mute())  # type: ignore[arg-type]
+    task.update(0.5)
+    assert stage_of(task, "generation").progress == 0.5
+
+
+def test_counts_of_numpy_and_an_empty_batch_are_welcome(new_task: NewTask) -> None:
+    with new_task() as task:
+        with task.stage("model_loading", total=np.int64(4)) as stage:  # type: ignore[arg-type]
+            stage.update(done=np.int64(1))  # type: ignore[arg-type]
+            assert stage_of(task, "model_loading").progress == 0.25
+        assert list(task.track([], stage="generation", total=0)) == []
+        task.update(sum([1 / 49] * 49), stage="post_processing")
+    assert task.progress.status is TaskStatus.COMPLETED
+
+
+def test_an_asyncio_cancellation_cancels(new_task: NewTask) -> None:
+    task = new_task()
+    with pytest.raises(asyncio.CancelledError), task, task.stage("generation"):
+        raise asyncio.CancelledError
+    assert task.progress.status is TaskStatus.CANCELLED

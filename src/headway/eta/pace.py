@@ -17,6 +17,8 @@ MIN_ELAPSED_S = 0.5
 MAX_SAMPLES = 64
 # Weights are guesses made before the task was seen: right within a factor of two, at best.
 WEIGHT_FACTOR = 2.0
+# Whoever is told of ten years is told nothing.
+MAX_LEFT_S = 10 * 365 * 86_400.0
 # The weights speak for a stage without progress only once this much of the task has been timed.
 MIN_TIMED_WEIGHT = 0.5
 
@@ -82,6 +84,8 @@ class Pace:
             low, high = median / WEIGHT_FACTOR, median * WEIGHT_FACTOR
             rest = expected / stage.weight * later
             basis = "pace of the stages before"
+        if high + rest * WEIGHT_FACTOR > MAX_LEFT_S:
+            return None
         return Estimate(
             low=Timestamp(now + low + rest / WEIGHT_FACTOR),
             median=Timestamp(now + median + rest),

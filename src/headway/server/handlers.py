@@ -64,7 +64,8 @@ class TasksHandler(HeadwayHandler):
     async def get(self) -> None:
         """Answer summaries, those of the tasks made last first, and the cursor to the next ones."""
         with as_http_error():
-            unknown = self.request.query_arguments.keys() - self.QUERY
+            # JupyterLab adds a bare time to what must not be cached.
+            unknown = {key for key in self.request.query_arguments if not key.isdigit()} - self.QUERY
             if unknown:
                 raise UsageError(
                     f"expected some of {', '.join(sorted(self.QUERY - {'token'}))} in the query, "

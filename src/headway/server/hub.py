@@ -53,13 +53,17 @@ class Hub:
         self._stale: set[str] = set()
         self._has_stale = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_stopped = False
 
     def start(self) -> None:
-        """Begin to listen and to read."""
+        """Begin to listen and to read; not again after the end."""
+        if self._has_stopped:  # the server was told to end while it still started
+            return
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._read())]
 
     async def stop(self) -> None:
-        """End every connection and every task of the hub."""
+        """End every connection and every task of the hub, for good."""
+        self._has_stopped = True
         tasks = self._tasks + [connection.end() for connection in self._connections]
         self._tasks = []
         self._connections.clear()

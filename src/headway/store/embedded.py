@@ -245,6 +245,10 @@ def _make_private(folder: Path) -> None:
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
         raise EmbeddedServerError(f"expected {folder} to be a folder of one's own, and it is not")
     if facts.st_mode & 0o077:
+        if any(folder.iterdir()) and not (folder / "lock").exists():
+            raise EmbeddedServerError(
+                f"expected {folder} to be empty or closed to others (mode 0700), and others use what is in it"
+            )
         folder.chmod(0o700)
 
 

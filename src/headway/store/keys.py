@@ -1,6 +1,6 @@
 """The names of everything in Redis.
 
-The keys of one task share a hash tag, ``{task_id}``, so that they lie in one slot of a cluster. Task ids are
+The keys of one task share a hash tag, ``{task_id}``, so that a cluster can keep them together. Task ids are
 checked before they come here: they hold no brace.
 """
 
@@ -15,7 +15,7 @@ CHANGES = f"{PREFIX}:changes"
 
 
 def task(task_id: str) -> str:
-    """Hash: ``data`` (the task's JSON), ``attempt`` and ``seq``."""
+    """Hash: ``data`` (the JSON), ``attempt``, ``seq``, the ``run`` that it is of, and its last ``writer``."""
     return f"{PREFIX}:{{{task_id}}}:task"
 
 

@@ -7,7 +7,7 @@ whoever holds a store decides whether to wait and try again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: int
     seq: int
+    is_same_run: bool = True
 
 
 class TaskStore:
@@ -123,7 +124,11 @@ class TaskStore:
             await self._run_blocking(self.embedded.release)
 
     async def write(
-        self, tasks: Sequence[TaskProgress], *, expected_seq: int | None = None
+        self,
+        tasks: Sequence[TaskProgress],
+        *,
+        runs: Mapping[str, str] | None = None,
+        expected_seq: int | None = None,
     ) -> dict[str, Refusal]:
         """Store the states that are newer than what is there, and announce them.
 
@@ -131,6 +136,9 @@ class TaskStore:
         ----------
         tasks
             At most one state of each task.
+        runs
+            Which run of a task each state is of, by task: one run writes an attempt, and another one is
+            refused. A state of no run is not asked for one.
         expected_seq
             Write only where the stored state has this ``seq``; 0 for "only where none is stored".
 
@@ -147,13 +155,14 @@ class TaskStore:
             for task in some:
                 names += [keys.task(task.task_id), keys.previews(task.task_id)]
                 expected = "" if expected_seq is None else expected_seq
-                arguments += [task.task_id, task.attempt, task.seq, expected, task.to_json()]
+                run = runs.get(task.task_id, "") if runs else ""
+                arguments += [task.task_id, task.attempt, task.seq, run, expected, task.to_json()]
             with _unavailable():
                 rows = await self._write(keys=names, args=arguments)
                 written = {}
                 for task, row in zip(some, rows, strict=True):
                     if row:
-                        refused[task.task_id] = Refusal(attempt=row[0], seq=row[1])
+                        refused[task.task_id] = Refusal(attempt=row[0], seq=row[1], is_same_run=bool(row[2]))
                     else:
                         written[task.task_id] = float(task.created_at)
                 # After the tasks: whoever lists must not take an entry for that of a task that is gone.
@@ -210,7 +219,8 @@ class TaskStore:
         """Read summaries in the order of the ids; entries of tasks that are gone leave the index."""
         stored = await self.read(task_ids)
         await self._forget([task_id for task_id in task_ids if task_id not in stored])
-        return [decode_summary(stored[task_id].data) for task_id in task_ids if task_id in stored]
+        found = [decode_summary(stored[task_id].data) for task_id in task_ids if task_id in stored]
+        return [summary for summary in found if summary is not None]
 
     async def prune(self) -> None:
         """Drop some entries of the index whose tasks are gone; bounds it as tasks are added."""

@@ -54,6 +54,8 @@ class Loop(Generic[T]):
         self._admitted = 0
         self._block: Iterator[object] = iter(())
         self.has_ended = False
+        # Ended, or left by break, return or an exception: nothing will be taken any more.
+        self.is_left = False
 
     @property
     def taken(self) -> int:
@@ -68,24 +70,32 @@ class Loop(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Begin the loop; its iterator costs about 10 ns an item more than the iterable's own."""
         self._on_start()
-        if isinstance(self._items, (range, tuple)):  # what cannot change while it is iterated over
-            return chain.from_iterable(self._copies(self._items))
-        return compress(chain(self._items, self._tail()), chain.from_iterable(self._truths()))
+        # Let go, so that a generator is closed where the loop is left, as it would be without us.
+        items, self._items = self._items, ()
+        if isinstance(items, (range, tuple)):  # what cannot change while it is iterated over
+            return chain.from_iterable(self._copies(items))
+        return compress(chain(items, self._tail()), chain.from_iterable(self._truths()))
 
     def _copies(self, items: Sequence[T]) -> Iterator[Iterator[T]]:
         """Yield the items of a sequence that cannot change, block by block."""
-        for start in range(0, len(items), ITEMS_PER_BLOCK):
-            yield self._admit(list(items[start : start + self._room()]))
-            if self._admitted == self._announced and self._admitted < len(items):
-                self._room()  # which there is none
-        yield from self._tail()
+        try:
+            for start in range(0, len(items), ITEMS_PER_BLOCK):
+                yield self._admit(list(items[start : start + self._room()]))
+                if self._admitted == self._announced and self._admitted < len(items):
+                    self._room()  # which there is none
+            yield from self._tail()
+        finally:
+            self.is_left = True
 
     def _truths(self) -> Iterator[Iterator[bool]]:
         """Yield as many truth values as there are items, or more, block by block."""
         truths = [True] * ITEMS_PER_BLOCK
-        while True:
-            room = self._room()
-            yield self._admit(truths if room == ITEMS_PER_BLOCK else truths[:room])
+        try:
+            while True:
+                room = self._room()
+                yield self._admit(truths if room == ITEMS_PER_BLOCK else truths[:room])
+        finally:
+            self.is_left = True
 
     def _admit(self, block: list[S]) -> Iterator[S]:
         iterator = iter(block)
@@ -124,6 +134,6 @@ class Loop(Generic[T]):
 def _known_length(items: object) -> int | None:
     try:
         length = length_hint(items, 0)
-    except (TypeError, ValueError, NotImplementedError, OverflowError):
-        return None  # a length that refuses to be known, as that of a streaming data set
+    except Exception:
+        return None  # a length that refuses to be known, however, as that of a streaming data set
     return length or None

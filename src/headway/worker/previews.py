@@ -94,13 +94,14 @@ class PreviewSlot:
     @property
     def is_busy(self) -> bool:
         """Whether a picture is still to be encoded or taken."""
-        return self._offered is not None or self._encoded is not None or self._is_encoding
+        with self._lock:
+            return self._offered is not None or self._encoded is not None or self._is_encoding
 
     def offer(self, picture: object) -> None:
         """Take a reference to, or a small copy of, the newest picture."""
         try:
             image = to_image(picture)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # whatever a picture does, it must not reach the job
             warn_once(f"preview:{self._task_id}", "no preview for task %s: %s", self._task_id, error)
             return
         with self._lock:
@@ -123,7 +124,7 @@ class PreviewSlot:
         self.due_at = time.monotonic() + MIN_INTERVAL_S
         try:
             data = encode_jpeg(image)
-        except (OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # whatever it is, it must not end the thread that encodes for all
             warn_once(f"preview:{self._task_id}", "no preview for task %s: %s", self._task_id, error)
             data = None
         with self._lock:
@@ -165,7 +166,7 @@ def to_image(picture: object) -> Image.Image:
     if dtype != "uint8" or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
         raise ValueError(
             "expected a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), "
-            f"got {dtype} of shape {shape}"
+            f"got {dtype} of shape {shape}; for floats from 0 to 1, pass (255 * x).astype('uint8')"
         )
     if 0 in shape:
         raise ValueError(f"expected a picture of at least one pixel, got shape {shape}")

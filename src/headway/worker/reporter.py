@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.diagnostics import settle, warn_once
-from headway.errors import HeadwayError, StoreUnavailableError
+from headway.errors import HeadwayError, StoreError, StoreUnavailableError
 from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
 from headway.worker.previews import PreviewEncoder
@@ -47,7 +47,7 @@ MAX_UNDELIVERED = 10_000
 # A quiet task is written again after this share of its time to live.
 RENEW_SHARE = 0.25
 
-#: Called on the reporter's thread with the states and the previews that are new.
+#: Called on the reporter's thread with the states and the previews that are new, at each look also with none.
 Listener = Callable[[list[TaskProgress], dict[str, bytes]], None]
 
 
@@ -61,7 +61,7 @@ class Reporter:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._tasks: dict[str, Task] = {}
-        self._unsent: dict[str, TaskProgress] = {}
+        self._unsent: dict[str, tuple[Task, TaskProgress]] = {}
         self._unsent_previews: dict[str, tuple[int, bytes]] = {}
         # Of each task that is stored: the number of the state, and when it was written.
         self._stored: dict[str, tuple[int, float]] = {}
@@ -84,8 +84,11 @@ class Reporter:
         """Report a task from now on, until it is over and stored."""
         with self._lock:
             self._start()
+            before = self._tasks.get(task.task_id)
             self._tasks[task.task_id] = task
             self._stored.pop(task.task_id, None)
+        if before is not None and not before.is_over:
+            self._warn_superseded(task.task_id)
         self.wake()
 
     def task(self, task_id: str) -> Task | None:
@@ -95,7 +98,10 @@ class Reporter:
     def wake(self) -> None:
         """Look at the tasks now rather than at the end of the interval."""
         if self._loop is not None and self._wake is not None:
-            self._loop.call_soon_threadsafe(self._wake.set)
+            with suppress(
+                RuntimeError
+            ):  # the loop is closed: the thread has ended, the next task starts anew
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     def listen(self, listener: Listener, task_ids: Iterable[str]) -> None:
         """Tell a listener what becomes of some tasks, of this process or of others, until they are over."""
@@ -182,6 +188,10 @@ class Reporter:
         # over before the thread has come to it would deliver nothing.
         import concurrent.futures.thread  # noqa: F401
 
+        # What belongs to a thread that has ended.
+        self._is_ready.clear()
+        self._loop = self._wake = self._sender_wake = self._tracker = None
+        self._is_connected = self._is_sending = False
         self._settings = Settings.from_environment()  # here, where a mistake in it reaches the caller
         if not self._has_hooks:
             self._register_hooks()
@@ -245,12 +255,15 @@ class Reporter:
             _, stored_at = self._stored.get(task.task_id, (0, now))
             if ttl_s and now - stored_at > ttl_s * RENEW_SHARE:
                 task.touch()
-            state = task.snapshot(now)
+            try:
+                state = task.snapshot(now)
+            except Exception as error:  # a defect in one task must not end the reporting of all
+                warn_once(f"snapshot:{task.task_id}", "task %s: %r", task.task_id, error)
+                continue
             if state is not None:
                 states.append(state)
-                self._unsent[state.task_id] = state
-        if states:
-            self._tell_listeners(states, previews)
+                self._unsent[state.task_id] = task, state
+        self._tell_listeners(states, previews)
         if self._unsent and self._sender_wake is not None:
             self._bound_undelivered()
             self._sender_wake.set()
@@ -259,8 +272,6 @@ class Reporter:
         for subscription in list(self._subscriptions):
             listener, ids = subscription
             mine = [state for state in states if state.task_id in ids]
-            if not mine:
-                continue
             try:
                 listener(mine, {task_id: data for task_id, data in previews.items() if task_id in ids})
             except Exception as error:  # a view that is gone must not end the reporting
@@ -281,7 +292,7 @@ class Reporter:
             self._is_sending = True
             try:
                 await self._send(states, previews)
-            except Exception as error:  # whatever it is, it must not end the reporting
+            except StoreError as error:
                 # What is newer by now stays; the rest goes with it next time.
                 self._unsent = states | self._unsent
                 self._unsent_previews = previews | self._unsent_previews
@@ -295,6 +306,11 @@ class Reporter:
                 await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
                 retry_s = min(MAX_RETRY_S, 2 * retry_s)
                 self._sender_wake.set()
+            except (
+                Exception
+            ) as error:  # a defect of ours: try each task by itself, and give up those that fail
+                warn_once("send", "some progress cannot be sent: %r", error)
+                await self._send_each(states)
             else:
                 settle("store")
                 retry_s = FIRST_RETRY_S
@@ -311,15 +327,30 @@ class Reporter:
                 return
             await asyncio.sleep(0.001)
 
-    async def _send(self, states: dict[str, TaskProgress], previews: dict[str, tuple[int, bytes]]) -> None:
+    async def _send_each(self, states: dict[str, tuple[Task, TaskProgress]]) -> None:
+        for task_id, entry in states.items():
+            try:
+                await self._send({task_id: entry}, {})
+            except Exception as error:
+                warn_once(f"send:{task_id}", "task %s cannot be sent: %r", task_id, error)
+                if isinstance(error, StoreError):
+                    self._unsent.setdefault(task_id, entry)
+                elif self._tasks.get(task_id) is entry[0]:
+                    self._drop(task_id)
+
+    async def _send(
+        self, states: dict[str, tuple[Task, TaskProgress]], previews: dict[str, tuple[int, bytes]]
+    ) -> None:
         tracker = await self._connected()
         for task_id, (number, image) in previews.items():
             await tracker.store.write_preview(task_id, number, image)
-        refused = await tracker.store.write(list(states.values()))
+        refused = await tracker.store.write(
+            [state for _, state in states.values()],
+            runs={task_id: task.run for task_id, (task, _) in states.items()},
+        )
         now = time.time()
-        for task_id, state in states.items():
-            task = self._tasks.get(task_id)
-            if task is None:
+        for task_id, (task, state) in states.items():
+            if self._tasks.get(task_id) is not task:
                 continue
             if task_id in refused:
                 self._resolve(task, refused[task_id])
@@ -333,18 +364,22 @@ class Reporter:
 
     def _resolve(self, task: Task, refusal: Refusal) -> None:
         """Go on after a refusal: number the next state after what another writer stored."""
-        attempt, stored = refusal.attempt, task.task_id in self._stored
-        if stored and attempt > task.progress.attempt:
-            warn_once(
-                f"superseded:{task.task_id}",
-                "task %s was taken up again by a newer attempt and is no longer reported from here",
-                task.task_id,
-            )
+        if refusal.is_same_run:  # somebody changed a stage of it from outside
+            task.rebase(attempt=refusal.attempt, seq=refusal.seq)
+        elif task.task_id in self._stored:
+            self._warn_superseded(task.task_id)
             self._drop(task.task_id)
             return
-        # An id that was used before this task began names an earlier run: this one is the next attempt.
-        task.rebase(attempt=attempt if stored else attempt + 1, seq=refusal.seq)
+        else:  # the id was used before: this run is the next attempt
+            task.rebase(attempt=refusal.attempt + 1, seq=refusal.seq)
         self.wake()
+
+    def _warn_superseded(self, task_id: str) -> None:
+        warn_once(
+            f"superseded:{task_id}",
+            "task %s was taken up by another run of the same id and is no longer reported from the first one",
+            task_id,
+        )
 
     def _drop(self, task_id: str) -> None:
         with self._lock:
@@ -398,8 +433,11 @@ class Reporter:
                 newer = {i: s for i, s in stored.items() if s.seq > seen.get(i, -1)}
                 states = [TaskProgress.from_json(found.data) for found in newer.values()]
                 previews = await self._fetch_previews(tracker, states)
-            except HeadwayError:
+            except StoreError:
                 self._is_connected = False
+                continue
+            except (HeadwayError, ValueError) as error:
+                warn_once("poll", "a task of another process cannot be shown: %s", error)
                 continue
             seen |= {task_id: found.seq for task_id, found in newer.items()}
             if states:

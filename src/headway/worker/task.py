@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,7 +45,8 @@ class Task:
     """One generation run, as the code that does it sees it.
 
     Made by `headway.task`. As a context manager it completes the task at the end of the block, and marks it
-    failed, with the error's text, when an exception passes; a ``KeyboardInterrupt`` cancels it.
+    failed, with the error's text, when an exception passes; an interrupt, or an asyncio cancellation, cancels
+    it.
 
     Parameters
     ----------
@@ -72,7 +74,10 @@ class Task:
         show: bool = True,
     ) -> None:
         self.task_id = state.task_id
-        self._state = state
+        # From the clock, so that a run that takes up an old id is above what viewers have seen of it.
+        self._state = replace(state, seq=int(1_000 * state.created_at))
+        # Tells this run from any other of the same id, of this process or another.
+        self.run = os.urandom(8).hex()
         self._reporter = reporter
         self._view = view
         self._shows_itself = show
@@ -118,7 +123,7 @@ class Task:
             return
         if error is None:
             self.complete()
-        elif isinstance(error, KeyboardInterrupt):
+        elif _is_cancellation(error):
             self._finish(TaskStatus.CANCELLED, error="interrupted")
         else:
             self.fail(error)
@@ -191,7 +196,8 @@ class Task:
         """
         if stage is not None:
             transitions.stage_index(self._state, stage)
-        transitions.parse_fraction(None, done=None, total=total)
+        if total is not None:
+            total = transitions.check_count(total, least=0, what="a total")
         opened = False
 
         def start() -> None:
@@ -377,7 +383,7 @@ class Task:
             )
         self._set(transitions.start_stage(state, stage, now=now))
         self._stage_began = time.monotonic()
-        self._loops.clear()
+        self._forget_loops()
         return True
 
     def _open_block(self, stage: str, *, message: str | None, total: int | None) -> None:
@@ -391,7 +397,7 @@ class Task:
     def _close_block(self, error: BaseException | None) -> None:
         with self._lock:
             self._block = None
-            if self._state.status.is_over or isinstance(error, KeyboardInterrupt):
+            if self._state.status.is_over or _is_cancellation(error):
                 return
             if error is None:
                 self._end_stage(StageStatus.COMPLETED)
@@ -409,7 +415,7 @@ class Task:
                     self._state, current, now=now, status=status, duration=elapsed, error=error
                 )
             )
-        self._loops.clear()
+        self._forget_loops()
 
     def _finish(self, status: TaskStatus, *, error: str | None = None) -> None:
         with self._lock:
@@ -423,7 +429,7 @@ class Task:
                     state, running, now=now, status=StageStatus.COMPLETED, duration=self._stage_elapsed()
                 )
             self._set(transitions.finish(state, status, now=now, error=error))
-            self._loops.clear()
+            self._forget_loops()
             self._block = None
         self._preview.close()
         self._reporter.wake()
@@ -438,14 +444,17 @@ class Task:
             self._reporter.warn_detached(self.task_id)
 
     def _tell(self, **facts: object) -> None:
+        if facts.get("message") is not None:
+            facts["message"] = str(facts["message"])  # here, where it may raise
         self._told.update({name: fact for name, fact in facts.items() if fact is not None})
         if self._is_detached:
             self._reporter.warn_detached(self.task_id)
 
     def _add_loop(self, loop: Loop[Any]) -> None:
         self._drop_stale_loops()
-        while self._loops and self._loops[-1][0].has_ended:
+        while self._loops and self._loops[-1][0].is_left:
             self._loops.pop()
+        self._loops_seen = ()
         self._loops.append((loop, self._loops[-1][0].taken if self._loops else 0))
 
     def _drop_stale_loops(self) -> None:
@@ -469,6 +478,10 @@ class Task:
             if stage is not None:
                 self._pace.observe(stage, now=now)
 
+    def _forget_loops(self) -> None:
+        self._loops.clear()
+        self._loops_seen = ()
+
     def _read_loops(self, total: int | None) -> dict[str, Any]:
         """Say in the words of `transitions.update_stage` how far the loops are: they know best.
 
@@ -482,15 +495,16 @@ class Task:
             return {}
         fraction: float | None = 0.0
         for loop, _ in reversed(self._loops):
-            if loop.total is None or fraction is None:
+            if not loop.total or fraction is None:
                 fraction = None
             else:
                 fraction = min(1.0, (loop.done + fraction) / loop.total)
         outer = self._loops[0][0]
-        done, total = outer.done, outer.total or total
-        facts = {"progress": fraction, "done": done}
-        if total is not None:
-            facts["total"] = max(total, done)
+        current = self._state.stage(self._state.current_stage or "")
+        # Of a loop that does not know its end, `update` or the block may have said it: in vain, once the loop
+        # has gone beyond.
+        total = outer.total or total or (current.total if current else None)
+        facts = {"progress": fraction, "done": outer.done, "total": max(total, outer.done) if total else None}
         return {name: fact for name, fact in facts.items() if fact is not None}
 
 
@@ -528,7 +542,15 @@ class StageBlock:
 def new_task_id(template_id: str) -> str:
     """Make an id that tells what it is and is never given twice."""
     slug = re.sub(r"[^a-z0-9]+", "-", template_id.lower()).strip("-")[:40]
-    return f"{slug or 'task'}-{os.urandom(4).hex()}"
+    return f"{slug or 'task'}-{os.urandom(6).hex()}"
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    """Whether somebody asked for the end, rather than that something failed."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 def _now() -> Timestamp:
