@@ -335,8 +335,8 @@ class Reporter:
                 warn_once(f"send:{task_id}", "task %s cannot be sent: %r", task_id, error)
                 if isinstance(error, StoreError):
                     self._unsent.setdefault(task_id, entry)
-                elif self._tasks.get(task_id) is entry[0]:
-                    self._drop(task_id)
+                else:
+                    self._drop(entry[0])
 
     async def _send(
         self, states: dict[str, tuple[Task, TaskProgress]], previews: dict[str, tuple[int, bytes]]
@@ -349,26 +349,30 @@ class Reporter:
             runs={task_id: task.run for task_id, (task, _) in states.items()},
         )
         now = time.time()
+        has_new = False
         for task_id, (task, state) in states.items():
-            if self._tasks.get(task_id) is not task:
-                continue
             if task_id in refused:
                 self._resolve(task, refused[task_id])
                 continue
-            is_new = task_id not in self._stored
-            self._stored[task_id] = state.seq, now
-            if is_new:
-                await tracker.store.prune()
+            with self._lock:
+                if self._tasks.get(task_id) is not task:  # another run of the id has begun meanwhile
+                    continue
+                has_new = has_new or task_id not in self._stored
+                self._stored[task_id] = state.seq, now
             if task.is_over and task.is_delivered(state.seq):
-                self._drop(task_id)
+                self._drop(task)
+        if has_new:
+            await tracker.store.prune()
 
     def _resolve(self, task: Task, refusal: Refusal) -> None:
         """Go on after a refusal: number the next state after what another writer stored."""
         if refusal.is_same_run:  # somebody changed a stage of it from outside
             task.rebase(attempt=refusal.attempt, seq=refusal.seq)
+        elif self._tasks.get(task.task_id) is not task:
+            return
         elif task.task_id in self._stored:
             self._warn_superseded(task.task_id)
-            self._drop(task.task_id)
+            self._drop(task)
             return
         else:  # the id was used before: this run is the next attempt
             task.rebase(attempt=refusal.attempt + 1, seq=refusal.seq)
@@ -381,11 +385,13 @@ class Reporter:
             task_id,
         )
 
-    def _drop(self, task_id: str) -> None:
+    def _drop(self, task: Task) -> None:
         with self._lock:
-            self._tasks.pop(task_id, None)
-            self._stored.pop(task_id, None)
-        self._unsubscribe({task_id})
+            if self._tasks.get(task.task_id) is not task:
+                return
+            del self._tasks[task.task_id]
+            self._stored.pop(task.task_id, None)
+        self._unsubscribe({task.task_id})
 
     def _unsubscribe(self, task_ids: set[str]) -> None:
         """Tell nobody of these tasks any more: they are over."""
@@ -395,11 +401,11 @@ class Reporter:
             self._subscriptions = [entry for entry in self._subscriptions if entry[1]]
 
     def _bound_undelivered(self) -> None:
-        over = [task_id for task_id, task in self._tasks.items() if task.is_over]
-        for task_id in over[: max(0, len(over) - MAX_UNDELIVERED)]:
-            self._drop(task_id)
-            self._unsent.pop(task_id, None)
-            self._unsent_previews.pop(task_id, None)
+        over = [task for task in list(self._tasks.values()) if task.is_over]
+        for task in over[: max(0, len(over) - MAX_UNDELIVERED)]:
+            self._drop(task)
+            self._unsent.pop(task.task_id, None)
+            self._unsent_previews.pop(task.task_id, None)
 
     async def _connected(self) -> ProgressTracker:
         from headway.store.tasks import TaskStore
