@@ -280,7 +280,7 @@ def test_listeners_hear_of_their_own_tasks_until_these_are_over(
     other.update(0.5)
     wait_until(lambda: heard and heard[-1].stages[2].progress == 0.5)
     mine.complete()
-    wait_until(lambda: not reporter._subscriptions)
+    wait_until(lambda: not reporter._listeners)
     assert heard[-1].status is TaskStatus.COMPLETED
     assert {state.task_id for state in heard} == {mine.task_id}
 
@@ -303,7 +303,7 @@ def test_a_listener_hears_of_the_tasks_of_other_processes(
     wait_until(lambda: heard and pictures)
     process.communicate("\n", timeout=30)
     wait_until(lambda: heard[-1].status is TaskStatus.COMPLETED)
-    wait_until(lambda: not reporter._subscriptions)
+    wait_until(lambda: not reporter._listeners)
     assert pictures["far-1"].startswith(b"\xff\xd8")
 
 
@@ -320,7 +320,7 @@ def test_a_listener_that_fails_is_dropped_and_the_reporting_goes_on(
     task = new_task()
     reporter.listen(broken, [task.task_id])
     task.update(0.5)
-    wait_until(lambda: not reporter._subscriptions)
+    wait_until(lambda: not reporter._listeners)
     assert "the comm is closed" in caplog.text
     task.complete()
     wait_until(lambda: stored(task) == task.progress)

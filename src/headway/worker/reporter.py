@@ -20,6 +20,7 @@ from headway.diagnostics import settle, warn_once
 from headway.errors import HeadwayError, StoreError, StoreUnavailableError
 from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
+from headway.worker.listeners import Listener, Listeners
 from headway.worker.previews import PreviewEncoder
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ MAX_UNDELIVERED = 10_000
 # A quiet task is written again after this share of its time to live.
 RENEW_SHARE = 0.25
 
-#: Called on the reporter's thread with the states and the previews that are new, at each look also with none.
-Listener = Callable[[list[TaskProgress], dict[str, bytes]], None]
-
 
 class Reporter:
     """Sends the tasks of this process; see the module."""
@@ -65,7 +63,7 @@ class Reporter:
         self._unsent_previews: dict[str, tuple[int, bytes]] = {}
         # Of each task that is stored: the number of the state, and when it was written.
         self._stored: dict[str, tuple[int, float]] = {}
-        self._subscriptions: list[tuple[Listener, set[str]]] = []
+        self._listeners = Listeners()
         self._thread: threading.Thread | None = None
         self._is_ready = threading.Event()
         self._has_imported = threading.Event()
@@ -107,7 +105,7 @@ class Reporter:
         """Tell a listener what becomes of some tasks, of this process or of others, until they are over."""
         with self._lock:
             self._start()
-            self._subscriptions.append((listener, set(task_ids)))
+        self._listeners.add(listener, task_ids)
         self.wake()
 
     def call(self, work: Callable[[ProgressTracker], Coroutine[Any, Any, T]]) -> T:
@@ -263,20 +261,10 @@ class Reporter:
             if state is not None:
                 states.append(state)
                 self._unsent[state.task_id] = task, state
-        self._tell_listeners(states, previews)
+        self._listeners.tell(states, previews)
         if self._unsent and self._sender_wake is not None:
             self._bound_undelivered()
             self._sender_wake.set()
-
-    def _tell_listeners(self, states: list[TaskProgress], previews: dict[str, bytes]) -> None:
-        for subscription in list(self._subscriptions):
-            listener, ids = subscription
-            mine = [state for state in states if state.task_id in ids]
-            try:
-                listener(mine, {task_id: data for task_id, data in previews.items() if task_id in ids})
-            except Exception as error:  # a view that is gone must not end the reporting
-                warn_once("listener", "a view could not be told the progress: %s", error)
-                self._subscriptions.remove(subscription)
 
     async def _send_for_ever(self) -> None:
         import asyncio
@@ -391,14 +379,7 @@ class Reporter:
                 return
             del self._tasks[task.task_id]
             self._stored.pop(task.task_id, None)
-        self._unsubscribe({task.task_id})
-
-    def _unsubscribe(self, task_ids: set[str]) -> None:
-        """Tell nobody of these tasks any more: they are over."""
-        with self._lock:
-            for _, ids in self._subscriptions:
-                ids -= task_ids
-            self._subscriptions = [entry for entry in self._subscriptions if entry[1]]
+        self._listeners.forget({task.task_id})
 
     def _bound_undelivered(self) -> None:
         over = [task for task in list(self._tasks.values()) if task.is_over]
@@ -428,8 +409,7 @@ class Reporter:
         seen: dict[str, int] = {}
         while True:
             await asyncio.sleep(POLL_S)
-            wanted = {task_id for _, ids in list(self._subscriptions) for task_id in ids}
-            wanted -= self._tasks.keys()
+            wanted = self._listeners.wanted() - self._tasks.keys()
             seen = {task_id: seq for task_id, seq in seen.items() if task_id in wanted}
             if not wanted:
                 continue
@@ -447,8 +427,8 @@ class Reporter:
                 continue
             seen |= {task_id: found.seq for task_id, found in newer.items()}
             if states:
-                self._tell_listeners(states, previews)
-            self._unsubscribe({state.task_id for state in states if state.status.is_over})
+                self._listeners.tell(states, previews)
+            self._listeners.forget({state.task_id for state in states if state.status.is_over})
 
     async def _fetch_previews(self, tracker: ProgressTracker, states: list[TaskProgress]) -> dict[str, bytes]:
         previews = {}

@@ -30,6 +30,7 @@ from headway.models import (
     plain_values,
 )
 from headway.worker.loop import Loop
+from headway.worker.nesting import LoopStack
 from headway.worker.previews import PreviewSlot
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ class Task:
         self._is_changed = True
         # What the running stage was told since the last look: folded into the state by `snapshot`.
         self._told: dict[str, Any] = {}
-        # Running loops, outermost first, each with what the one around it had taken when it began.
-        self._loops: list[tuple[Loop[Any], int]] = []
-        self._loops_seen: tuple[int, ...] = ()
+        self._loops = LoopStack()
         self._block: str | None = None
         self._stage_began = time.monotonic()
         # At most one preview a second: ten numbers a second are never used up, and a run that takes up the
@@ -204,14 +203,14 @@ class Task:
             nonlocal opened
             with self._lock:
                 opened = self._reach(stage)
-                self._add_loop(loop)
+                self._loops.begin(loop)
                 if message is not None:
                     self._tell(message=message)
 
         def end() -> None:
             with self._lock:
                 self._is_changed = True
-                if opened and self._loops and self._loops[0][0] is loop:
+                if opened and self._loops.is_outermost(loop):
                     self._end_stage(StageStatus.COMPLETED)
 
         loop = Loop(items, total=total, on_start=start, on_end=end)
@@ -383,7 +382,7 @@ class Task:
             )
         self._set(transitions.start_stage(state, stage, now=now))
         self._stage_began = time.monotonic()
-        self._forget_loops()
+        self._loops.clear()
         return True
 
     def _open_block(self, stage: str, *, message: str | None, total: int | None) -> None:
@@ -415,7 +414,7 @@ class Task:
                     self._state, current, now=now, status=status, duration=elapsed, error=error
                 )
             )
-        self._forget_loops()
+        self._loops.clear()
 
     def _finish(self, status: TaskStatus, *, error: str | None = None) -> None:
         with self._lock:
@@ -429,7 +428,7 @@ class Task:
                     state, running, now=now, status=StageStatus.COMPLETED, duration=self._stage_elapsed()
                 )
             self._set(transitions.finish(state, status, now=now, error=error))
-            self._forget_loops()
+            self._loops.clear()
             self._block = None
         self._preview.close()
         self._reporter.wake()
@@ -450,62 +449,19 @@ class Task:
         if self._is_detached:
             self._reporter.warn_detached(self.task_id)
 
-    def _add_loop(self, loop: Loop[Any]) -> None:
-        self._drop_stale_loops()
-        while self._loops and self._loops[-1][0].is_left:
-            self._loops.pop()
-        self._loops_seen = ()
-        self._loops.append((loop, self._loops[-1][0].taken if self._loops else 0))
-
-    def _drop_stale_loops(self) -> None:
-        """Forget inner loops that were left: the loop around them has gone on."""
-        for depth in range(1, len(self._loops)):
-            if self._loops[depth - 1][0].taken != self._loops[depth][1]:
-                del self._loops[depth:]
-                return
-
     def _fold(self, now: Timestamp) -> None:
         """Bring what the loops and `update` said into the state."""
         told, self._told = self._told, {}
-        seen = tuple(loop.done for loop, _ in self._loops)
-        if seen != self._loops_seen:
-            self._loops_seen = seen
-            told |= self._read_loops(told.get("total"))
-        current = self._state.current_stage
-        if told and current is not None:
-            self._set(transitions.update_stage(self._state, current, now=now, **told))
-            stage = self._state.stage(current)
+        current = self._state.stage(self._state.current_stage or "")
+        if current is None:
+            return
+        if self._loops.has_news():
+            told |= self._loops.read(told.get("total") or current.total)  # what they count, they know best
+        if told:
+            self._set(transitions.update_stage(self._state, current.id, now=now, **told))
+            stage = self._state.stage(current.id)
             if stage is not None:
                 self._pace.observe(stage, now=now)
-
-    def _forget_loops(self) -> None:
-        self._loops.clear()
-        self._loops_seen = ()
-
-    def _read_loops(self, total: int | None) -> dict[str, Any]:
-        """Say in the words of `transitions.update_stage` how far the loops are: they know best.
-
-        Parameters
-        ----------
-        total
-            What `update` said of a loop that does not know its own total.
-        """
-        self._drop_stale_loops()
-        if not self._loops:
-            return {}
-        fraction: float | None = 0.0
-        for loop, _ in reversed(self._loops):
-            if not loop.total or fraction is None:
-                fraction = None
-            else:
-                fraction = min(1.0, (loop.done + fraction) / loop.total)
-        outer = self._loops[0][0]
-        current = self._state.stage(self._state.current_stage or "")
-        # Of a loop that does not know its end, `update` or the block may have said it: in vain, once the loop
-        # has gone beyond.
-        total = outer.total or total or (current.total if current else None)
-        facts = {"progress": fraction, "done": outer.done, "total": max(total, outer.done) if total else None}
-        return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 class StageBlock:
