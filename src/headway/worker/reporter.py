@@ -294,9 +294,8 @@ class Reporter:
                 await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
                 retry_s = min(MAX_RETRY_S, 2 * retry_s)
                 self._sender_wake.set()
-            except (
-                Exception
-            ) as error:  # a defect of ours: try each task by itself, and give up those that fail
+            except Exception as error:
+                # A defect of ours: each task is tried by itself, and those that fail are given up.
                 warn_once("send", "some progress cannot be sent: %r", error)
                 await self._send_each(states)
             else:
