@@ -425,8 +425,7 @@ class Reporter:
                 warn_once("poll", "a task of another process cannot be shown: %s", error)
                 continue
             seen |= {task_id: found.seq for task_id, found in newer.items()}
-            if states:
-                self._listeners.tell(states, previews)
+            self._listeners.tell(states, previews)
             self._listeners.forget({state.task_id for state in states if state.status.is_over})
 
     async def _fetch_previews(self, tracker: ProgressTracker, states: list[TaskProgress]) -> dict[str, bytes]:
