@@ -45,7 +45,7 @@ def test_headless_prints_each_update_also_when_the_port_is_taken(
     assert out[0].startswith("server http://")
     assert ":8888/" not in out[0]
     updates = [line for line in out if re.fullmatch(r"(first|second)-\S+ +\S+ +\d+\.\d %  .*", line)]
-    assert len(updates) >= 20
+    assert len(updates) >= 10  # of two tasks of a second each, on a machine that may be busy
     assert any("generation" in line and line.endswith("s left") for line in updates)
     assert out[-1] == f"{len(updates)} updates, 2 of 2 tasks completed"
 

@@ -32,7 +32,7 @@ LAYERS = (
     {"worker", "server"},
     {"widget"},
     {"api"},
-    {"analysis", "adapters", "demo"},
+    {"analysis", "adapters", "demo", "doctor"},
     {"cli"},
     {""},  # headway itself
 )

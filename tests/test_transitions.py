@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from headway import transitions
 from headway.errors import (
@@ -17,7 +18,7 @@ from headway.errors import (
     TaskStateError,
     UnknownStageError,
 )
-from headway.models import StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.models import Estimate, StageStatus, TaskProgress, TaskStatus, Timestamp
 from headway.stages import STAGE_DEFINITIONS
 
 STAGES = ("queue", "model_loading", "generation", "post_processing")
@@ -124,6 +125,94 @@ def test_the_stages_decide_where_no_worker_does() -> None:
     assert transitions.derive_status(failed, now=at(1)).error == "Queue failed"
 
 
+def interrupted_task() -> TaskProgress:
+    """A task that did 40 % of its generation from 3 to 7 and was not heard of again."""
+    task = transitions.start_stage(new_task(), "model_loading", now=at(1))
+    task = transitions.start_stage(task, "generation", now=at(3))
+    return transitions.update_stage(task, "generation", now=at(7), progress=0.4, message="step 4")
+
+
+def test_a_lost_task_keeps_its_last_word_and_has_no_estimate() -> None:
+    eta = Estimate(low=at(8), median=at(9), high=at(10), basis="pace")
+    task = replace(interrupted_task(), eta=eta)
+    lost = transitions.lose(task, now=at(12))
+    assert lost == replace(task, status=TaskStatus.LOST, eta=None, lost_at=at(12))
+    assert (lost.updated_at, lost.changed_at) == (at(7), at(12))
+    assert transitions.lose(lost, now=at(20)) is lost, "it is lost once"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_a_task_that_is_over_is_not_lost(status: str) -> None:
+    over = transitions.finish(interrupted_task(), TaskStatus(status), now=at(8))
+    assert transitions.lose(over, now=at(20)) is over
+
+
+def test_a_lost_task_whose_worker_is_heard_again_is_in_progress() -> None:
+    lost = transitions.lose(interrupted_task(), now=at(12))
+    back = transitions.begin(lost, now=at(13))
+    assert (back.status, back.lost_at, back.started_at) == (TaskStatus.IN_PROGRESS, None, lost.started_at)
+
+
+def test_the_next_attempt_goes_on_where_the_last_one_ended() -> None:
+    lost = transitions.lose(interrupted_task(), now=at(12))
+    task = transitions.resume(lost, now=at(107))
+    assert (task.attempt, task.status, task.lost_at) == (2, TaskStatus.IN_PROGRESS, None)
+    assert (task.created_at, task.started_at, task.updated_at) == (at(0), at(1), at(107))
+    assert task.stages[:2] == lost.stages[:2], "what was finished stays as it was"
+    assert task.overall_progress == lost.overall_progress
+    generation = task.stages[2]
+    assert (generation.status, generation.progress, generation.message) == ("in_progress", 0.4, "step 4")
+    assert generation.started_at == at(103), "the 100 s in which nobody worked are left out"
+    over = transitions.update_stage(task, "generation", now=at(109), status=StageStatus.COMPLETED)
+    assert over.stages[2].duration == 6.0
+
+
+def test_an_attempt_after_one_that_failed_has_its_error_no_more() -> None:
+    failed = transitions.finish(interrupted_task(), TaskStatus.FAILED, now=at(8), error="ValueError: x")
+    task = transitions.resume(failed, now=at(20))
+    assert (task.status, task.error, task.finished_at) == (TaskStatus.IN_PROGRESS, None, None)
+    generation = task.stages[2]
+    assert (generation.status, generation.error, generation.duration) == ("in_progress", None, None)
+    assert (generation.finished_at, generation.started_at) == (None, at(15))
+    assert generation.progress == 0.4
+
+
+def test_an_attempt_after_one_that_was_cancelled_runs_the_stage_that_was_left() -> None:
+    task = transitions.resume(
+        transitions.finish(interrupted_task(), TaskStatus.CANCELLED, now=at(8)), now=at(20)
+    )
+    assert (task.status, task.stages[2].status, task.stages[2].finished_at) == (
+        TaskStatus.IN_PROGRESS,
+        StageStatus.IN_PROGRESS,
+        None,
+    )
+
+
+def test_a_task_that_never_began_waits_in_its_queue_again() -> None:
+    task = transitions.resume(transitions.lose(new_task(), now=at(5)), now=at(6))
+    assert (task.status, task.started_at, statuses(task)) == (
+        TaskStatus.QUEUED,
+        None,
+        ["in_progress", "pending", "pending", "pending"],
+    )
+
+
+def test_between_two_stages_there_is_none_to_go_on_with() -> None:
+    task = transitions.update_stage(interrupted_task(), "generation", now=at(8), status=StageStatus.COMPLETED)
+    assert transitions.resume(task, now=at(20)).stages == task.stages
+
+
+def test_a_clock_that_was_set_back_makes_no_stage_longer() -> None:
+    task = transitions.resume(interrupted_task(), now=at(2))
+    assert task.stages[2].started_at == at(3)
+
+
+def test_a_completed_task_is_not_taken_up() -> None:
+    done = transitions.finish(interrupted_task(), TaskStatus.COMPLETED, now=at(8))
+    with pytest.raises(TaskStateError, match="expected a task that is not completed, but 'a-1' is"):
+        transitions.resume(done, now=at(9))
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("start"), st.sampled_from(STAGES)),
     st.tuples(
@@ -132,6 +221,9 @@ ACTIONS = st.one_of(
     st.tuples(st.just("counts"), st.sampled_from(STAGES), st.integers(-1, 20), st.integers(-1, 20)),
     st.tuples(st.just("finish"), st.sampled_from(["completed", "failed", "cancelled"])),
     st.tuples(st.just("derive")),
+    st.tuples(st.just("lose")),
+    st.tuples(st.just("begin")),
+    st.tuples(st.just("resume")),
 )
 
 
@@ -147,6 +239,12 @@ def apply(task: TaskProgress, action: tuple[Any, ...], now: Timestamp) -> TaskPr
             return transitions.update_stage(task, stage, now=now, done=done, total=total)
         case ("finish", status):
             return transitions.finish(task, TaskStatus(status), now=now)
+        case ("lose",):
+            return transitions.lose(task, now=now)
+        case ("begin",):
+            return transitions.begin(task, now=now)
+        case ("resume",):
+            return transitions.resume(task, now=now)
         case _:
             return transitions.derive_status(task, now=now)
 
@@ -169,4 +267,5 @@ def test_whatever_is_done_progress_never_falls_and_the_json_comes_back(
             assert new.progress >= old.progress
             assert (new.duration is not None) <= new.status.is_over or new.duration >= 0.0
         assert (task.finished_at is not None) == task.status.is_over
+        assert (task.lost_at is not None) == (task.status is TaskStatus.LOST)
         assert TaskProgress.from_json(task.to_json()) == task

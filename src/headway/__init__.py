@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headway.api import show, stage_manager, task, tasks
+    from headway.api import attach, show, stage_manager, task, tasks
     from headway.errors import HeadwayError, TaskNotFoundError, UsageError
     from headway.models import (
         Estimate,
@@ -40,6 +40,7 @@ __all__ = [
     "TaskSummary",
     "TaskWidget",
     "UsageError",
+    "attach",
     "show",
     "stage_manager",
     "task",
@@ -49,7 +50,7 @@ __all__ = [
 # Each is loaded when it is first asked for: to import Headway costs next to nothing, and redis or ipywidgets
 # come only where they are used.
 _MODULES = {
-    "headway.api": ("show", "stage_manager", "task", "tasks"),
+    "headway.api": ("attach", "show", "stage_manager", "task", "tasks"),
     "headway.errors": ("HeadwayError", "TaskNotFoundError", "UsageError"),
     "headway.models": (
         "Estimate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from headway import transitions
@@ -13,7 +14,8 @@ from headway.errors import TaskNotFoundError, UsageError
 from headway.models import Stage, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
 from headway.stages import StageManager, parse_stages
 from headway.worker.reporter import REPORTER
-from headway.worker.task import Task, new_task_id
+from headway.worker.resumption import Resumption
+from headway.worker.task import Task, new_run, new_task_id
 
 if TYPE_CHECKING:
     from headway.tracker import ProgressTracker
@@ -30,6 +32,7 @@ def task(
     name: str | None = None,
     task_id: str | None = None,
     stages: Mapping[str, float] | Sequence[Stage] | None = None,
+    resume: bool = False,
     show: bool = True,
 ) -> Task:
     """Begin to report a generation task.
@@ -49,6 +52,9 @@ def task(
         1 to 128 of ``A-Z a-z 0-9 _ . -``, the first of them a letter or a digit; by default a new one.
     stages
         The task's own stages, ``{id: weight}`` in the order in which they run.
+    resume
+        Go on with the stored task of this `task_id`, as `attach` does. It begins anew when none is stored, or
+        when that one is completed or has other stages.
     show
         Whether a notebook shows the task by itself when its ``with`` block begins.
 
@@ -61,6 +67,8 @@ def task(
     ------
     UsageError
         When an argument cannot be stored; nothing is reported then.
+    StoreUnavailableError
+        When `resume` is asked for and Redis does not answer.
 
     Examples
     --------
@@ -81,7 +89,57 @@ def task(
         category=category,
         params=params,
     )
-    return Task(state, reporter=REPORTER, view=NotebookView() if in_notebook() else None, show=show)
+    if resume:
+        if task_id is None:
+            raise UsageError(
+                "expected the task_id of the task to resume, got none; give task_id= with resume=True"
+            )
+        with suppress(TaskNotFoundError):
+            found = _read_states([task_id])[0]
+            if _can_go_on(found, state):
+                return attach(task_id, show=show)
+    return Task(state, reporter=REPORTER, view=_view(), show=show)
+
+
+def attach(task_id: str, *, show: bool = True) -> Task:
+    """Take up a stored task as its next attempt: a restarted worker goes on where the last one ended.
+
+    Finished stages keep their times, the stage that was interrupted goes on, and `Task.last_checkpoint` is
+    what the last attempt kept. From now on nothing that an older attempt reports is stored.
+
+    Parameters
+    ----------
+    task_id
+        The task; it may be lost, failed, cancelled, or still run elsewhere.
+    show
+        Whether a notebook shows the task by itself when its ``with`` block begins.
+
+    Returns
+    -------
+    Task
+        As `headway.task` gives it.
+
+    Raises
+    ------
+    TaskNotFoundError
+        When no such task is stored.
+    TaskStateError
+        When the task is completed.
+    StoreUnavailableError
+        When Redis does not answer.
+
+    Examples
+    --------
+    >>> task = headway.attach("portrait-1")  # doctest: +SKIP
+    >>> done = (task.last_checkpoint or {}).get("done", 0)  # doctest: +SKIP
+    >>> with task:  # doctest: +SKIP
+    ...     for i in task.track(range(done, 50), stage="generation", initial=done):
+    ...         task.checkpoint({"done": i + 1})
+    """
+    run = new_run()
+    found = REPORTER.attach(check_task_id(task_id), run=run)
+    resumption = Resumption(run=run, state=found.task, checkpoint=found.checkpoint, log_id=found.log_id)
+    return Task(found.task, reporter=REPORTER, view=_view(), show=show, resumption=resumption)
 
 
 def show(*tasks: Task | TaskSummary | str | Iterable[Task | TaskSummary | str]) -> None:
@@ -165,6 +223,15 @@ def in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
+def _view() -> NotebookView | None:
+    return NotebookView() if in_notebook() else None
+
+
+def _can_go_on(stored: TaskProgress, wanted: TaskProgress) -> bool:
+    same_stages = [stage.id for stage in stored.stages] == [stage.id for stage in wanted.stages]
+    return same_stages and stored.status is not TaskStatus.COMPLETED
+
+
 def _display(states: list[TaskProgress]) -> None:
     from IPython.display import display
 
@@ -202,7 +269,7 @@ def _read_states(task_ids: list[str]) -> list[TaskProgress]:
     others = [task_id for task_id in task_ids if task_id not in mine]
 
     async def read(tracker: ProgressTracker) -> dict[str, TaskProgress]:
-        stored = await tracker.store.read(others)
+        stored = await tracker.read(others)
         return {task_id: TaskProgress.from_json(found.data) for task_id, found in stored.items()}
 
     found = mine | (REPORTER.call(read) if others else {})

@@ -34,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="execute the notebook without a browser and print each update that the WebSocket brings",
     )
+    doctor = commands.add_parser("doctor", help="tell where things are stored, what, how long, and versions")
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
     options = parser.parse_args(arguments)
+    if options.command == "doctor":
+        from headway import doctor as examination
+
+        return examination.run(as_json=options.json)
     return run_demo(options.notebook, headless=options.headless)
 
 

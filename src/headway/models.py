@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from headway.errors import InvalidParamsError, InvalidTaskIdError
+from headway.errors import InvalidParamsError, InvalidTaskIdError, UsageError
 
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 # Parameters and metadata are sent with every update of their task: 16 kB is ten times a usual workflow's.
@@ -209,7 +209,9 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     preview_url
         The newest preview, relative to the Jupyter server's base URL.
     created_at, started_at, updated_at, finished_at
-        UTC seconds since the epoch.
+        UTC seconds since the epoch; the worker's last word is of ``updated_at``.
+    lost_at
+        When it was noticed that the worker of a task that is ``lost`` is no longer there.
     """
 
     task_id: str
@@ -228,6 +230,12 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     started_at: Timestamp | None = None
     updated_at: Timestamp
     finished_at: Timestamp | None = None
+    lost_at: Timestamp | None = None
+
+    @property
+    def changed_at(self) -> Timestamp:
+        """When the state last changed, by its worker's word or by its silence."""
+        return self.lost_at or self.updated_at
 
 
 class TaskProgress(TaskSummary, frozen=True, kw_only=True):
@@ -256,6 +264,79 @@ class TaskProgress(TaskSummary, frozen=True, kw_only=True):
     def from_json(cls, data: bytes) -> TaskProgress:
         """Decode what `to_json` wrote; fields that this version does not know are ignored."""
         return _TASK_DECODER.decode(data)
+
+
+class LogLevel(StrEnum):
+    """How much a log entry matters."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """0 for debug up to 3 for error."""
+        return _LEVELS.index(self)
+
+
+_LEVELS = list(LogLevel)
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a task's log.
+
+    Parameters
+    ----------
+    id
+        Rises with every entry of the task, across attempts.
+    timestamp
+        When it was logged, UTC seconds since the epoch.
+    level
+        How much it matters.
+    message
+        At most 4,000 characters.
+    metadata
+        JSON values.
+    """
+
+    id: int
+    timestamp: Timestamp
+    level: LogLevel
+    message: str
+    metadata: dict[str, Any] = {}
+
+
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some entries of a task's log, in the order in which they were written.
+
+    Parameters
+    ----------
+    entries
+        The entries.
+    dropped
+        How many entries of the task were dropped in all, because its log is bounded.
+    cursor
+        The ``since`` of the next page; ``None`` when this one is the last.
+    """
+
+    entries: tuple[LogEntry, ...]
+    dropped: int = 0
+    cursor: int | None = None
+
+
+def parse_level(level: object) -> LogLevel:
+    """Return the level of that name.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    try:
+        return LogLevel(str(level).lower())
+    except ValueError:
+        raise UsageError(f"expected a level of {', '.join(LogLevel)}, got {level!r}") from None
 
 
 def check_task_id(task_id: object) -> str:
@@ -315,6 +396,19 @@ def decode_summary(data: bytes) -> TaskSummary | None:
         return None
 
 
+def decode_task(data: bytes) -> TaskProgress | None:
+    """Read a task's JSON; ``None`` of one that only a later version can read."""
+    try:
+        return _TASK_DECODER.decode(data)
+    except msgspec.ValidationError:
+        return None
+
+
+def decode_log_entry(data: bytes) -> LogEntry:
+    """Read a log entry from its JSON."""
+    return _LOG_DECODER.decode(data)
+
+
 def error_text(error: BaseException) -> str:
     """Say an exception in the words that a traceback ends with, cut to a bound."""
     name, text = type(error).__qualname__, str(error)
@@ -345,4 +439,5 @@ def _decode_hook(kind: type, value: object) -> object:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_hook)
 _TASK_DECODER = msgspec.json.Decoder(TaskProgress, dec_hook=_decode_hook)
+_LOG_DECODER = msgspec.json.Decoder(LogEntry, dec_hook=_decode_hook)
 _SUMMARY_DECODER = msgspec.json.Decoder(TaskSummary, dec_hook=_decode_hook)

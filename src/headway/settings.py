@@ -1,8 +1,13 @@
 """What is configured through the environment, read when it is needed.
 
 ====================== ======================================================================
-HEADWAY_REDIS_URL      A Redis or Valkey of one's own (``redis://``, ``rediss://``, ``unix://``).
+HEADWAY_REDIS_URL      A Redis or Valkey of one's own (``redis://``, ``rediss://``, ``unix://``,
+                       ``redis+cluster://``, ``redis+sentinel://``).
 HEADWAY_DATA_DIR       Where the embedded server keeps its data; Jupyter's data directory by default.
+HEADWAY_APPENDFSYNC    When the embedded server writes through to the disk: ``everysec`` (the default),
+                       ``always`` or ``no``. In all three an acknowledged `Task.flush` survives the death of
+                       every process; with ``everysec`` a power failure may take the last second or two,
+                       with ``no`` the last half minute, and ``always`` costs a disk write each 100 ms.
 HEADWAY_TTL_S          Seconds that a task stays stored after its last write; 24 hours by default.
 HEADWAY_SERVER         Set by the server extension for the kernels that it starts.
 ====================== ======================================================================
@@ -34,12 +39,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that a task stays stored after its last write, at least 1.
     has_server
         Whether a Jupyter server with the Headway extension started this process.
+    append_fsync
+        When the embedded server writes through to the disk: ``"everysec"``, ``"always"`` or ``"no"``.
     """
 
     redis_url: str | None = None
     data_dir: Path | None = None
     ttl_s: int = DEFAULT_TTL_S
     has_server: bool = False
+    append_fsync: str = "everysec"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -56,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             data_dir=Path(data_dir) if data_dir else None,
             ttl_s=_seconds("HEADWAY_TTL_S", DEFAULT_TTL_S),
             has_server=os.environ.get("HEADWAY_SERVER") == "1",
+            append_fsync=_one_of("HEADWAY_APPENDFSYNC", ("everysec", "always", "no")),
         )
 
     def embedded_dir(self) -> Path:
@@ -82,3 +91,11 @@ def _seconds(name: str, default: int) -> int:
     if seconds < 1:
         raise UsageError(f"expected {name} to be a whole number of seconds above 0, got {text!r}")
     return seconds
+
+
+def _one_of(name: str, known: tuple[str, ...]) -> str:
+    """Return what a variable says, the first of the known values by default."""
+    text = os.environ.get(name) or known[0]
+    if text not in known:
+        raise UsageError(f"expected {name} to be one of {', '.join(known)}, got {text!r}")
+    return text

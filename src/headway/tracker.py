@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from msgspec.structs import replace
 
 from headway import transitions
 from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, UsageError
-from headway.models import Stage, StageStatus, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
+from headway.models import (
+    LogLevel,
+    LogPage,
+    Stage,
+    StageStatus,
+    TaskProgress,
+    TaskStatus,
+    TaskSummary,
+    Timestamp,
+    check_task_id,
+    decode_summary,
+    decode_task,
+    parse_level,
+)
 from headway.settings import Settings
 from headway.stages import StageManager, parse_stages
-from headway.store.tasks import MAX_PAGE, Stored, TaskStore
+from headway.store.reports import Attached, Report, Stored
+from headway.store.tasks import MAX_PAGE, TaskStore
 
 # So many writers can change one task at the same instant before one of them gives up: each round lets at
 # least one of them through.
 MAX_ROUNDS = 1_000
 # What is looked at together when few of many tasks fit a filter.
 MIN_SCAN = 200
+# What JSON's readers, JavaScript's among them, can count to.
+MAX_LOG_ID = 2**53
 
 
 class ProgressTracker:
@@ -110,7 +127,7 @@ class ProgressTracker:
         )
         task = replace(task, seq=1)
         await self.store.prune()
-        if await self.store.write([task], expected_seq=0):
+        if await self.store.write([Report(task=task, expected_seq=0)]):
             raise TaskExistsError(task_id)
         return task
 
@@ -224,7 +241,7 @@ class ProgressTracker:
 
     async def get_stored(self, task_id: str) -> Stored:
         """Read a task as the JSON that its worker wrote; raises as `get_progress`."""
-        stored = await self.store.read([check_task_id(task_id)])
+        stored = await self.read([check_task_id(task_id)])
         if task_id not in stored:
             raise TaskNotFoundError(task_id)
         return stored[task_id]
@@ -270,9 +287,9 @@ class ProgressTracker:
         while True:
             page = await self.store.list_page(before=before, limit=size)
             made = {task_id: score for score, task_id in page}
-            for summary in await self.store.summaries(list(made)):
+            for summary in await self._summaries(list(made)):
                 if (status is None or summary.status is status) and (
-                    since is None or summary.updated_at >= since
+                    since is None or summary.changed_at >= since
                 ):
                     found.append(summary)
                     if len(found) == limit:
@@ -281,12 +298,126 @@ class ProgressTracker:
                 return found, None
             before = page[-1]
 
+    async def read(self, task_ids: Iterable[str]) -> dict[str, Stored]:
+        """Read the newest states of some tasks; those that are not stored are left out.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        stored = await self.store.read(task_ids)
+        return stored | await self.lose(stored)
+
+    async def lose(self, stored: Mapping[str, Stored]) -> dict[str, Stored]:
+        """Mark as lost those of some tasks whose worker is gone; whoever comes first does it for all.
+
+        Parameters
+        ----------
+        stored
+            Tasks as they were read.
+
+        Returns
+        -------
+        dict
+            What is stored by now of the tasks whose worker is gone.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        gone = await self.store.leases.gone({found.worker for found in stored.values() if found.worker})
+        abandoned = {task_id: found for task_id, found in stored.items() if found.worker in gone}
+        reports = []
+        for found in abandoned.values():
+            task = decode_task(found.data)
+            if task is not None:
+                lost = replace(transitions.lose(task, now=self._now()), seq=found.seq + 1)
+                reports.append(Report(task=lost, expected_seq=found.seq))
+        await self.store.write(reports)
+        return await self.store.read(abandoned) if abandoned else {}
+
+    async def attach(self, task_id: str, *, run: str, worker: str) -> Attached:
+        """Begin the next attempt of a stored task; from now on the writes of older attempts are refused.
+
+        Parameters
+        ----------
+        run
+            Names the new attempt's run; no other may write it.
+        worker
+            The process whose lease keeps the task from being lost; it must be renewed by now.
+
+        Raises
+        ------
+        TaskNotFoundError, StoreUnavailableError
+            As `get_progress`.
+        TaskStateError
+            When the task is completed.
+        """
+        for _ in range(MAX_ROUNDS):
+            stored = await self.get_stored(task_id)
+            task = transitions.resume(TaskProgress.from_json(stored.data), now=self._now())
+            task = replace(task, seq=stored.seq + 1)
+            report = Report(task=task, run=run, worker=worker, expected_seq=stored.seq)
+            if not await self.store.write([report]):
+                checkpoint = await self.read_checkpoint(task_id)
+                return Attached(task=task, checkpoint=checkpoint, log_id=stored.log_id)
+        raise StoreError(f"gave up taking up {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
+
+    async def read_checkpoint(self, task_id: str) -> dict[str, Any] | None:
+        """Read what `Task.checkpoint` stored last, ``None`` where there is none.
+
+        Raises
+        ------
+        InvalidTaskIdError, StoreUnavailableError
+            As `get_progress`.
+        """
+        data = await self.store.read_checkpoint(check_task_id(task_id))
+        return None if data is None else msgspec.json.decode(data, type=dict[str, Any])
+
+    async def read_logs(
+        self, task_id: str, *, since: int = 0, limit: int = MAX_PAGE, level: LogLevel | str = LogLevel.DEBUG
+    ) -> LogPage:
+        """Read a task's log, oldest entries first; empty for a task that is not stored.
+
+        Parameters
+        ----------
+        since
+            Only entries after the one of this id.
+        limit
+            1 to 1,000.
+        level
+            Only entries of this level or above: ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
+
+        Raises
+        ------
+        UsageError
+            When an argument is not one.
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise UsageError(f"expected a limit from 1 to {MAX_PAGE}, got {limit}")
+        if not 0 <= since <= MAX_LOG_ID:
+            raise UsageError(f"expected since to be the id of a log entry, got {since}")
+        return await self.store.read_logs(
+            check_task_id(task_id), since=since, limit=limit, level=parse_level(level)
+        )
+
+    async def _summaries(self, task_ids: Sequence[str]) -> list[TaskSummary]:
+        """Read summaries in the order of the ids; entries of tasks that are gone leave the list."""
+        stored = await self.read(task_ids)
+        await self.store.forget([task_id for task_id in task_ids if task_id not in stored])
+        found = [decode_summary(stored[task_id].data) for task_id in task_ids if task_id in stored]
+        return [summary for summary in found if summary is not None]
+
     async def _change(self, task_id: str, change: Callable[[TaskProgress], TaskProgress]) -> TaskProgress:
         """Apply a pure change to what is stored, again from the start when another writer was faster."""
         for _ in range(MAX_ROUNDS):
             stored = await self.get_stored(task_id)
             task = replace(change(TaskProgress.from_json(stored.data)), seq=stored.seq + 1)
-            if not await self.store.write([task], expected_seq=stored.seq):
+            if not await self.store.write([Report(task=task, expected_seq=stored.seq)]):
                 return task
         raise StoreError(f"gave up changing {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
 

@@ -91,9 +91,51 @@ def create(
 
 def begin(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
     """Say that a worker runs the task's code, whatever stage it is in."""
-    if task.status is not TaskStatus.QUEUED:
+    if task.status not in (TaskStatus.QUEUED, TaskStatus.LOST):
         return task
-    return replace(task, status=TaskStatus.IN_PROGRESS, started_at=now, updated_at=now)
+    return replace(
+        task,
+        status=TaskStatus.IN_PROGRESS,
+        started_at=task.started_at or now,
+        updated_at=now,
+        lost_at=None,
+    )
+
+
+def lose(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
+    """Say that the worker is no longer there; its last word stays as it is."""
+    if task.status.is_over or task.status is TaskStatus.LOST:
+        return task
+    return replace(task, status=TaskStatus.LOST, eta=None, lost_at=now)
+
+
+def resume(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
+    """Begin the next attempt where the last one ended: finished stages stay, the interrupted one goes on.
+
+    The time in which nobody worked on it does not count as that stage's: its start is moved by as much.
+
+    Raises
+    ------
+    TaskStateError
+        When the task is completed.
+    """
+    if task.status is TaskStatus.COMPLETED:
+        raise TaskStateError(f"expected a task that is not completed, but {task.task_id!r} is")
+    pause = now - task.updated_at
+    stages = tuple(
+        _reopened(stage, pause=pause) if _ended_with(task, stage) else stage for stage in task.stages
+    )
+    return replace(
+        task,
+        stages=stages,
+        status=TaskStatus.IN_PROGRESS if task.started_at else TaskStatus.QUEUED,
+        attempt=task.attempt + 1,
+        error=None,
+        eta=None,
+        updated_at=now,
+        finished_at=None,
+        lost_at=None,
+    )
 
 
 def start_stage(task: TaskProgress, stage_id: str, *, now: Timestamp) -> TaskProgress:
@@ -322,6 +364,24 @@ def stage_index(task: TaskProgress, stage_id: object) -> int:
     raise UnknownStageError(stage_id, tuple(stage.id for stage in task.stages))
 
 
+def _ended_with(task: TaskProgress, stage: StageProgress) -> bool:
+    """Whether a stage ran when its task ended, or was last heard of."""
+    if stage.status is StageStatus.FAILED:
+        return stage.id == task.current_stage or stage.finished_at == task.finished_at
+    return stage.status is StageStatus.IN_PROGRESS
+
+
+def _reopened(stage: StageProgress, *, pause: float) -> StageProgress:
+    return replace(
+        stage,
+        status=StageStatus.IN_PROGRESS,
+        started_at=stage.started_at and Timestamp(stage.started_at + max(0.0, pause)),
+        finished_at=None,
+        duration=None,
+        error=None,
+    )
+
+
 def _over(
     stage: StageProgress,
     status: StageStatus,
@@ -360,4 +420,5 @@ def _with_stages(
         overall_progress=max(task.overall_progress, overall_progress(stages)),
         started_at=now if started else task.started_at,
         updated_at=now,
+        lost_at=task.lost_at if status is TaskStatus.LOST else None,
     )

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 # Not through pytest_plugins: its autouse fixtures make a server after every test of the whole suite.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 from tornado.httpclient import HTTPResponse
 from tornado.websocket import WebSocketClientConnection
 
+from headway.server.hub import Hub
 from headway.settings import Settings
+from headway.store.tasks import TaskStore
 from headway.tracker import ProgressTracker
 
 KERNEL_VARIABLES = ("HEADWAY_DATA_DIR", "HEADWAY_REDIS_URL", "HEADWAY_TTL_S", "HEADWAY_SERVER")
@@ -100,5 +104,66 @@ def open_viewer(running_server: Any, jp_ws_fetch: Any) -> Callable[[], Any]:
         socket = await jp_ws_fetch("headway", "ws", "progress", **options)
         yield Viewer(socket)
         socket.close()
+
+    return open_
+
+
+class Screen:
+    """A viewer that remembers what it was sent, and when; it can be made to stand still."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.messages: list[dict[str, Any]] = []
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+
+    async def send(self, frame: bytes) -> None:
+        self.times.append(time.monotonic())
+        message = json.loads(frame)
+        self.messages += message if isinstance(message, list) else [message]
+        await self.may_go_on.wait()
+
+    def seqs(self, task_id: str) -> list[int]:
+        return [
+            message["seq"]
+            for message in self.messages
+            if message.get("task_id") == task_id
+            if "seq" in message
+        ]
+
+    def heartbeats(self) -> list[bool]:
+        """What the heartbeats said of Redis."""
+        return [message["is_store_up"] for message in self.messages if message["type"] == "heartbeat"]
+
+    def errors(self) -> list[str]:
+        return [message["code"] for message in self.messages if message["type"] == "error"]
+
+    def logged(self, task_id: str) -> list[int]:
+        """The ids of all log entries of a task, in the order in which they came."""
+        return [
+            entry["id"]
+            for message in self.messages
+            if message["type"] == "log" and message["task_id"] == task_id
+            for entry in message["entries"]
+        ]
+
+
+@pytest.fixture
+def open_hub(settings: Settings) -> Callable[..., Any]:
+    """``async with open_hub() as (hub, store)``; keyword arguments replace settings."""
+
+    @asynccontextmanager
+    async def open_(**changes: object) -> AsyncIterator[tuple[Hub, TaskStore]]:
+        changed = replace(settings, **changes)
+        hub_store, store = TaskStore(changed), TaskStore(changed)
+        await store.connect()
+        hub = Hub(ProgressTracker(hub_store))
+        hub.start()
+        try:
+            yield hub, store
+        finally:
+            await asyncio.wait_for(hub.stop(), 5)
+            await hub_store.close()
+            await store.close()
 
     return open_

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sized
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sized
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,56 +17,17 @@ from redis import Redis
 from headway import transitions
 from headway.errors import StoreError
 from headway.models import TaskProgress, Timestamp
-from headway.server.hub import FRAME_INTERVAL_S, Hub
+from headway.server.hub import FRAME_INTERVAL_S, HEARTBEAT_S, Hub
+from headway.server.messages import Subscribe
 from headway.settings import Settings
 from headway.stages import parse_stages
-from headway.store import keys
+from headway.store import keys, leases
+from headway.store.reports import Report
 from headway.store.tasks import TaskStore
-
-
-class Screen:
-    """A viewer that remembers what it was sent, and when; it can be made to stand still."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.messages: list[dict[str, Any]] = []
-        self.may_go_on = asyncio.Event()
-        self.may_go_on.set()
-
-    async def send(self, frame: bytes) -> None:
-        self.times.append(time.monotonic())
-        message = json.loads(frame)
-        self.messages += message if isinstance(message, list) else [message]
-        await self.may_go_on.wait()
-
-    def seqs(self, task_id: str) -> list[int]:
-        return [
-            message["seq"]
-            for message in self.messages
-            if message.get("task_id") == task_id
-            if "seq" in message
-        ]
-
-
-@pytest.fixture
-def open_hub(settings: Settings) -> Callable[..., Any]:
-    """``async with open_hub() as (hub, store)``; keyword arguments replace settings."""
-
-    @asynccontextmanager
-    async def open_(**changes: object) -> AsyncIterator[tuple[Hub, TaskStore]]:
-        changed = replace(settings, **changes)
-        hub_store, store = TaskStore(changed), TaskStore(changed)
-        await store.connect()
-        hub = Hub(hub_store)
-        hub.start()
-        try:
-            yield hub, store
-        finally:
-            await asyncio.wait_for(hub.stop(), 5)
-            await hub_store.close()
-            await store.close()
-
-    return open_
+from headway.tracker import ProgressTracker
+from tests.redis_servers import Server
+from tests.reports import reports
+from tests.server.conftest import Screen
 
 
 def state(task_id: str, seq: int) -> TaskProgress:
@@ -85,17 +45,17 @@ async def test_a_viewer_that_stands_still_holds_one_pending_state_a_task_and_get
 ) -> None:
     slow, quick = Screen(), Screen()
     async with open_hub() as (hub, store):
-        await store.write([state("a", 1), state("b", 1)])
+        await store.write(reports(state("a", 1), state("b", 1)))
         connections = [hub.connect(screen.send) for screen in (slow, quick)]
         for connection in connections:
-            connection.subscribe(["a", "b"], since={}, many=False)
+            connection.subscribe(Subscribe(task_ids=["a", "b"]))
         await eventually(lambda: slow.messages and len(quick.messages) == 2)
         slow.may_go_on.clear()
-        await store.write([state("a", 2)])
+        await store.write(reports(state("a", 2)))
         await eventually(lambda: slow.seqs("a")[-1] == 2)  # it now stands in its send
         most = 0
         for seq in range(3, 100):
-            await store.write([state("a", seq), state("b", seq)])
+            await store.write(reports(state("a", seq), state("b", seq)))
             await eventually(lambda seq=seq: hub.newest("b").seq == seq)
             most = max(most, connections[0].pending_count)
         assert most == 2
@@ -109,11 +69,11 @@ async def test_a_viewer_that_stands_still_holds_one_pending_state_a_task_and_get
 async def test_a_viewer_gets_a_frame_every_100_ms_at_most(open_hub: Any, eventually: Any) -> None:
     screen = Screen()
     async with open_hub() as (hub, store):
-        await store.write([state("a", 1)])
-        hub.connect(screen.send).subscribe(["a"], since={}, many=False)
+        await store.write(reports(state("a", 1)))
+        hub.connect(screen.send).subscribe(Subscribe(task_ids=["a"]))
         await eventually(lambda: screen.seqs("a"))
         for seq in range(2, 152):  # 100 Hz for 1.5 s
-            await store.write([state("a", seq)])
+            await store.write(reports(state("a", seq)))
             await asyncio.sleep(0.01)
         await eventually(lambda: screen.seqs("a")[-1] == 151)
     assert len(screen.times) >= 10, "it was sent all the time"
@@ -127,17 +87,17 @@ async def test_what_nobody_wants_any_more_is_forgotten(open_hub: Any, eventually
     screen = Screen()
     known, unknown = [f"known-{n}" for n in range(300)], [f"unknown-{n}" for n in range(50)]
     async with open_hub() as (hub, store):
-        await store.write([state(task_id, 1) for task_id in known])
+        await store.write(reports(*[state(task_id, 1) for task_id in known]))
         connection = hub.connect(screen.send)
         before = sizes(hub), sizes(connection)
         for _ in range(2):
             screen.messages.clear()
-            connection.subscribe(known + unknown, since={}, many=True)
+            connection.subscribe(Subscribe(task_ids=known + unknown, many=True))
             await eventually(lambda: len(screen.messages) == 350)
             assert (sizes(hub), sizes(connection)) != before
             connection.unsubscribe(known + unknown)
             await eventually(lambda: (sizes(hub), sizes(connection)) == before)
-        connection.subscribe(known, since={}, many=True)
+        connection.subscribe(Subscribe(task_ids=known, many=True))
         hub.drop(connection)
         await eventually(
             lambda: not any(sizes(hub)[name] for name in ("_viewers", "_newest", "_connections"))
@@ -148,13 +108,13 @@ async def test_leaving_while_the_tasks_are_read_leaves_nothing_behind(open_hub: 
     screen = Screen()
     ids = [f"task-{n}" for n in range(200)]
     async with open_hub() as (hub, store):
-        await store.write([state(task_id, 1) for task_id in [*ids, "last"]])
+        await store.write(reports(*[state(task_id, 1) for task_id in [*ids, "last"]]))
         connection = hub.connect(screen.send)
-        connection.subscribe(ids, since={}, many=True)
+        connection.subscribe(Subscribe(task_ids=ids, many=True))
         while sizes(hub)["_stale"]:  # as soon as nothing waits, the reading has begun
             await asyncio.sleep(0)
         connection.unsubscribe(ids)
-        connection.subscribe(["last"], since={}, many=True)
+        connection.subscribe(Subscribe(task_ids=["last"], many=True))
         await eventually(lambda: screen.seqs("last"))
         assert [task_id for task_id in ids if hub.newest(task_id)] == []
 
@@ -164,8 +124,8 @@ async def test_a_task_that_is_gone_is_told_and_its_state_forgotten(
 ) -> None:
     screen = Screen()
     async with open_hub() as (hub, store):
-        await store.write([state("a", 1)])
-        hub.connect(screen.send).subscribe(["a"], since={}, many=False)
+        await store.write(reports(state("a", 1)))
+        hub.connect(screen.send).subscribe(Subscribe(task_ids=["a"]))
         await eventually(lambda: screen.seqs("a"))
         redis.delete(keys.task("a"))
         redis.publish(keys.CHANGES, "a")
@@ -177,7 +137,7 @@ async def write_when_it_is_back(store: TaskStore, task: TaskProgress) -> None:
     for _ in range(100):
         with suppress(StoreError):
             await store.connect()
-            await store.write([task])
+            await store.write(reports(task))
             return
     pytest.fail("the server did not come back")
 
@@ -187,8 +147,8 @@ async def test_after_redis_was_killed_the_newest_state_arrives(
 ) -> None:
     screen = Screen()
     async with open_hub(data_dir=tmp_path_factory.mktemp("hw")) as (hub, store):
-        await store.write([state("a", 1)])
-        hub.connect(screen.send).subscribe(["a"], since={}, many=False)
+        await store.write(reports(state("a", 1)))
+        hub.connect(screen.send).subscribe(Subscribe(task_ids=["a"]))
         await eventually(lambda: screen.seqs("a"))
         for seq in (2, 3):
             with Redis.from_url(store.url) as client:
@@ -202,11 +162,103 @@ async def test_a_hub_ends_at_whatever_instant_it_is_stopped(settings: Settings) 
     for turns in range(60):
         store = TaskStore(settings)
         await store.connect()
-        hub = Hub(store)
-        hub.connect(Screen().send).subscribe(["a"], since={}, many=False)
+        hub = Hub(ProgressTracker(store))
+        hub.connect(Screen().send).subscribe(Subscribe(task_ids=["a"]))
         hub.start()
         for _ in range(turns):
             await asyncio.sleep(0)
         await asyncio.wait_for(hub.stop(), 5)
         await store.close()
     assert len(asyncio.all_tasks()) == 1
+
+
+class TestHeartbeats:
+    async def test_a_viewer_hears_that_the_line_works_when_nothing_else_happens(
+        self, open_hub: Any, eventually: Any
+    ) -> None:
+        screen = Screen()
+        async with open_hub() as (hub, _):
+            began = time.monotonic()
+            hub.connect(screen.send)
+            await eventually(lambda: len(screen.messages) == 2)
+        assert {message["type"] for message in screen.messages} == {"heartbeat"}
+        assert all(message["is_store_up"] for message in screen.messages)
+        assert Timestamp.from_iso(screen.messages[0]["sent_at"]) == pytest.approx(time.time(), abs=10)
+        for gap in (screen.times[0] - began, screen.times[1] - screen.times[0]):
+            assert HEARTBEAT_S <= gap + 0.01 < HEARTBEAT_S + 1.0
+
+    async def test_a_viewer_who_hears_news_hears_no_heartbeat(self, open_hub: Any, eventually: Any) -> None:
+        screen = Screen()
+        async with open_hub() as (hub, store):
+            hub.connect(screen.send).subscribe(Subscribe(task_ids=["a"]))
+            for seq in range(1, 9):
+                await store.write(reports(state("a", seq)))
+                await eventually(lambda seq=seq: screen.seqs("a") and screen.seqs("a")[-1] == seq)
+                await asyncio.sleep(HEARTBEAT_S / 6)
+        assert "heartbeat" not in {message["type"] for message in screen.messages}
+
+    async def test_it_says_whether_redis_answers(
+        self,
+        open_hub: Any,
+        eventually: Any,
+        tmp_path_factory: pytest.TempPathFactory,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("headway.store.clients.TIMEOUT_S", 0.5)
+        screen = Screen()
+        with Server(tmp_path_factory.mktemp("hw") / "redis") as server:
+            async with open_hub(redis_url=f"redis://{server.address}") as (hub, store):
+                await store.write(reports(state("a", 1)))
+                hub.connect(screen.send).subscribe(Subscribe(task_ids=["a"]))
+                await eventually(lambda: screen.seqs("a"))
+                server.pause()
+                await eventually(lambda: screen.heartbeats()[-1:] == [False])
+                server.resume()
+                await eventually(lambda: screen.heartbeats()[-1:] == [True])
+        assert screen.errors() == ["store_unavailable"]
+
+
+class TestWithoutAHint:
+    async def test_a_change_is_seen_all_the_same(self, open_hub: Any, redis: Redis, eventually: Any) -> None:
+        screen = Screen()
+        async with open_hub() as (hub, store):
+            await store.write(reports(state("a", 1)))
+            hub.connect(screen.send).subscribe(Subscribe(task_ids=["a", "b"]))
+            await eventually(lambda: screen.seqs("a") and screen.errors())
+            for task in (state("a", 2), state("b", 1)):
+                values = {"data": task.to_json(), "seq": task.seq, "attempt": 1, "status": task.status}
+                redis.hset(keys.task(task.task_id), mapping=values)
+            await eventually(lambda: screen.seqs("a") == [1, 2] and screen.seqs("b") == [1], 1.5)
+
+    async def test_a_worker_that_is_gone_is_noticed_and_announced_to_all(
+        self, open_hub: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(leases, "LEASE_S", 0.8)
+        screens = [Screen(), Screen()]
+        async with open_hub() as (hub, store), open_hub() as (other, _), store.changes() as hints:
+            for screen, one in zip(screens, (hub, other), strict=True):
+                one.connect(screen.send).subscribe(Subscribe(task_ids=["a", "b"]))
+            for _ in range(3):
+                await store.leases.renew("alive")
+                await store.leases.renew("dead")
+                await asyncio.sleep(0.3)
+            await store.write(
+                [
+                    Report(task=state("a", 1), run="r", worker="dead"),
+                    Report(task=state("b", 1), run="s", worker="alive"),
+                ]
+            )
+
+            async def live() -> None:
+                while True:
+                    await store.leases.renew("alive")
+                    await asyncio.sleep(0.2)
+
+            living = asyncio.create_task(live())
+            await eventually(lambda: all(screen.seqs("a") == [1, 2] for screen in screens), 4)
+            living.cancel()
+            assert [await anext(hints) for _ in range(2)] == [["a", "b"], ["a"]]
+            assert (hub.newest("a").status, hub.newest("b").status) == ("lost", "queued")
+        for screen in screens:
+            assert screen.messages[-1]["data"]["status"] == "lost"
+            assert screen.seqs("b") == [1]

@@ -24,6 +24,8 @@ from headway.errors import (
 from headway.models import TaskProgress, TaskStatus
 from headway.server.errors import http_status
 from headway.store import keys
+from headway.store.reports import Report
+from tests.reports import log_entries, reports
 from tests.server.routes import ENDPOINTS, REST
 
 WIRE = Path(__file__).parents[1] / "wire"
@@ -37,7 +39,7 @@ def running_task() -> TaskProgress:
 async def test_the_progress_is_the_very_bytes_that_the_worker_wrote(
     tracker: Any, fetch: Any, redis: Redis, running_task: TaskProgress
 ) -> None:
-    await tracker.store.write([running_task])
+    await tracker.store.write(reports(running_task))
     response = await fetch(f"tasks/{running_task.task_id}/progress")
     assert response.body == redis.hget(keys.task(running_task.task_id), "data") == running_task.to_json()
     assert response.headers["Content-Type"].startswith("application/json")
@@ -48,10 +50,10 @@ async def test_a_state_that_the_client_has_is_not_sent_again(
     tracker: Any, fetch: Any, running_task: TaskProgress
 ) -> None:
     path = f"tasks/{running_task.task_id}/progress"
-    await tracker.store.write([running_task])
+    await tracker.store.write(reports(running_task))
     known = {"If-None-Match": (await fetch(path)).headers["ETag"]}
     assert (await fetch(path, headers=dict(known))).code == 304
-    await tracker.store.write([replace(running_task, seq=running_task.seq + 1)])
+    await tracker.store.write(reports(replace(running_task, seq=running_task.seq + 1)))
     assert (await fetch(path, headers=dict(known))).code == 200
 
 
@@ -114,9 +116,13 @@ async def test_a_slash_in_an_id_does_not_lead_to_another_route(fetch: Any, jp_fe
     assert (await fetch("tasks/../../api/status")).code == 404
 
 
-async def test_a_preview_is_cached_for_ever_and_a_dropped_one_is_gone(tracker: Any, fetch: Any) -> None:
+async def test_a_preview_is_cached_for_ever_and_a_dropped_one_is_gone(
+    tracker: Any, fetch: Any, running_task: TaskProgress
+) -> None:
     for number in range(1, 6):
-        await tracker.store.write_preview("a", number, b"\xff\xd8 image %d" % number)
+        task = replace(running_task, task_id="a", seq=number)
+        preview = number, b"\xff\xd8 image %d" % number
+        await tracker.store.write([Report(task=task, preview=preview)])
     response = await fetch("tasks/a/previews/5")
     assert (response.code, response.body) == (200, b"\xff\xd8 image 5")
     assert response.headers["Content-Type"] == "image/jpeg"
@@ -182,16 +188,17 @@ class TestOpenApi:
         }
         assert described == registered
 
-    def test_its_query_is_what_the_list_takes(self) -> None:
-        from headway.server.handlers import TasksHandler
+    def test_its_queries_are_what_the_handlers_take(self) -> None:
+        from headway.server.handlers import TaskLogsHandler, TasksHandler
 
-        operation = self.DOCUMENT["paths"]["/headway/tasks"]["get"]
-        assert {parameter["name"] for parameter in operation["parameters"]} == TasksHandler.QUERY - {"token"}
+        for path, handler in (("", TasksHandler), ("/{task_id}/logs", TaskLogsHandler)):
+            parameters = self.DOCUMENT["paths"][f"/headway/tasks{path}"]["get"]["parameters"]
+            assert {p["name"] for p in parameters if "name" in p} == handler.QUERY - {"token"}
 
     @pytest.mark.parametrize("sample", ["progress_running.json", "progress_failed.json"])
     async def test_an_answer_is_as_it_is_described(self, tracker: Any, fetch: Any, sample: str) -> None:
         task = TaskProgress.from_json((WIRE / sample).read_bytes())
-        await tracker.store.write([task])
+        await tracker.store.write(reports(task))
         self.validate("TaskProgress", (await fetch(f"tasks/{task.task_id}/progress")).body)
         self.validate("TaskList", (await fetch("tasks")).body)
         self.validate("Error", (await fetch("tasks/missing/progress")).body)
@@ -203,3 +210,15 @@ class TestOpenApi:
         for changed in [task | {"more": 1}, {name: task[name] for name in task if name != "eta"}]:
             with pytest.raises(Exception, match=r"more|eta"):
                 self.validate("TaskProgress", json.dumps(changed).encode())
+
+    async def test_a_page_of_logs_is_as_it_is_described(
+        self, tracker: Any, fetch: Any, running_task: TaskProgress
+    ) -> None:
+        await tracker.store.write([Report(task=running_task, entries=log_entries(3))])
+        body = (await fetch(f"tasks/{running_task.task_id}/logs", params={"limit": "2"})).body
+        self.validate("LogPage", body)
+        assert [entry["id"] for entry in json.loads(body)["entries"]] == [1, 2]
+        rest = await fetch(f"tasks/{running_task.task_id}/logs", params={"since": "2"})
+        assert [entry["message"] for entry in json.loads(rest.body)["entries"]] == ["line 3"]
+        assert (await fetch("tasks/missing/logs")).code == 404
+        assert (await fetch(f"tasks/{running_task.task_id}/logs", params={"level": "loud"})).code == 400

@@ -7,9 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from headway.models import TaskProgress, TaskStatus
-from headway.server.messages import MAX_IDS, ErrorMessage, Subscribe, Unsubscribe, encode_frame, parse_message
+from headway.models import TaskProgress, TaskStatus, Timestamp, decode_log_entry
+from headway.server.messages import (
+    MAX_IDS,
+    ErrorMessage,
+    Heartbeat,
+    LogMessage,
+    Subscribe,
+    Unsubscribe,
+    encode_frame,
+    parse_message,
+)
+from headway.store.reports import Report
+from tests.reports import log_entries
 
 WIRE = Path(__file__).parents[1] / "wire"
 STAGES = {"run": 1.0}
@@ -106,6 +118,28 @@ async def test_what_was_unsubscribed_is_sent_no_more(tracker: Any, open_viewer: 
             assert await viewer.hear_seq() == ("kept", seq)
 
 
+async def test_logs_come_to_who_asked_and_go_on_after_what_a_viewer_has(
+    tracker: Any, open_viewer: Any
+) -> None:
+    await make(tracker, "a")
+    task = await tracker.get_progress("a")
+    await tracker.store.write([Report(task=replace(task, seq=2), entries=log_entries(5))])
+    async with open_viewer() as viewer:
+        await viewer.subscribe("a", since={"a": 2}, logs=True, logs_since={"a": 3})
+        page = await viewer.hear()
+        assert (page["type"], page["task_id"], page["dropped"]) == ("log", "a", 0)
+        assert [entry["message"] for entry in page["entries"]] == ["line 4", "line 5"]
+        await tracker.store.write([Report(task=replace(task, seq=3), entries=log_entries(1, first=6))])
+        assert await viewer.hear_seq() == ("a", 3)
+        assert [entry["id"] for entry in (await viewer.hear())["entries"]] == [6]
+
+
+async def test_a_socket_without_news_carries_heartbeats(open_viewer: Any) -> None:
+    async with open_viewer() as viewer:
+        message = await viewer.hear()
+    assert (message["type"], message["is_store_up"]) == ("heartbeat", True)
+
+
 MALFORMED: list[Any] = [
     "",
     "not json",
@@ -126,6 +160,9 @@ MALFORMED: list[Any] = [
     {"type": "subscribe", "task_ids": ["a"], "since": {"a": "1"}},
     {"type": "subscribe", "task_ids": ["a"], "since": {"a": 1.5}},
     {"type": "subscribe", "task_ids": ["a"], "many": 1},
+    {"type": "subscribe", "task_ids": ["a"], "logs": 1},
+    {"type": "subscribe", "task_ids": ["a"], "logs": True, "logs_since": {"a": "7"}},
+    {"type": "subscribe", "task_ids": ["a"], "logs": True, "logs_since": {"a": -1}},
     {"type": "subscribe", "batch_ids": ["b"]},
     {"type": "unsubscribe", "task_ids": [None]},
 ]
@@ -201,8 +238,24 @@ class TestWireSamples:
                 task_ids=["bell-2c8d", "gray-scott-7f3k2m9q"], batch_ids=[], since={"bell-2c8d": 9}, many=True
             ),
             Subscribe(task_ids=["bell-2c8d"]),
+            Subscribe(task_ids=["bell-2c8d"], logs=True, logs_since={"bell-2c8d": 1795363200000001}),
             Unsubscribe(task_ids=["bell-2c8d"]),
         ]
+
+    def test_heartbeats_and_logs_are_encoded_as_the_samples_are(self) -> None:
+        samples = json.loads((WIRE / "messages_out.json").read_bytes())
+        kinds = {"heartbeat": Heartbeat, "log": LogMessage}
+        others = [sample for sample in samples if sample["type"] in kinds]
+        assert {sample["type"] for sample in others} == set(kinds)
+        for sample in others:
+            fields = {name: value for name, value in sample.items() if name != "type"}
+            if "sent_at" in fields:
+                fields["sent_at"] = Timestamp.from_iso(fields["sent_at"])
+            if "entries" in fields:
+                fields["entries"] = tuple(
+                    decode_log_entry(json.dumps(entry).encode()) for entry in fields["entries"]
+                )
+            assert json.loads(encode_frame([kinds[sample["type"]](**fields)])) == sample
 
     def test_errors_are_encoded_as_the_samples_are(self) -> None:
         samples = json.loads((WIRE / "messages_out.json").read_bytes())

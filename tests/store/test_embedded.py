@@ -102,7 +102,7 @@ def test_there_is_no_tcp_port_and_every_write_is_kept(server: EmbeddedServer) ->
         config = client.config_get("*")
     assert config["port"] == "0"
     assert config["appendonly"] == "yes"
-    assert config["maxmemory-policy"] == "noeviction"
+    assert config["maxmemory-policy"] == "volatile-ttl"
 
 
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="the kernel's own list is Linux's")

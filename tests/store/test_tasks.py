@@ -25,8 +25,12 @@ from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
+from headway.store.clients import TIMEOUT_S
 from headway.store.embedded import EmbeddedServer
-from headway.store.tasks import KEPT_PREVIEWS, TASKS_PER_SCRIPT, TIMEOUT_S, Refusal, TaskStore
+from headway.store.reports import Refusal, Report
+from headway.store.tasks import KEPT_PREVIEWS, TaskStore
+from headway.tracker import ProgressTracker
+from tests.reports import reports
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def state(task_id: str = "a", *, seq: int = 1, attempt: int = 1, created_at: flo
 
 async def test_a_state_is_read_back_as_the_very_bytes_that_were_written(open_store: Any) -> None:
     async with open_store() as store:
-        assert await store.write([state(seq=7)]) == {}
+        assert await store.write(reports(state(seq=7))) == {}
         stored = (await store.read(["a", "missing"]))["a"]
     assert (stored.seq, stored.data) == (7, state(seq=7).to_json())
 
@@ -66,9 +70,9 @@ async def test_only_what_is_newer_and_of_no_older_attempt_is_written(
     open_store: Any, attempt: int, seq: int, is_written: bool
 ) -> None:
     async with open_store() as store:
-        await store.write([state(seq=5, attempt=1)])
+        await store.write(reports(state(seq=5, attempt=1)))
         before = await store.read(["a"])
-        refused = await store.write([state(seq=seq, attempt=attempt)])
+        refused = await store.write(reports(state(seq=seq, attempt=attempt)))
         after = await store.read(["a"])
     assert refused == ({} if is_written else {"a": Refusal(attempt=1, seq=5)})
     assert (after["a"].seq == seq and after != before) if is_written else after == before
@@ -79,22 +83,23 @@ async def test_a_compare_and_set_wants_the_very_seq_that_is_stored(
     open_store: Any, expected_seq: int, is_written: bool
 ) -> None:
     async with open_store() as store:
-        await store.write([state(seq=5)])
-        refused = await store.write([state(seq=7)], expected_seq=expected_seq)
+        await store.write(reports(state(seq=5)))
+        refused = await store.write([Report(task=state(seq=7), expected_seq=expected_seq)])
         assert (await store.read(["a"]))["a"].seq == (7 if is_written else 5)
     assert (not refused) is is_written
 
 
 async def test_zero_is_expected_where_nothing_is_stored(open_store: Any) -> None:
     async with open_store() as store:
-        assert await store.write([state()], expected_seq=0) == {}
-        assert await store.write([state(seq=2)], expected_seq=0) == {"a": Refusal(attempt=1, seq=1)}
+        assert await store.write([Report(task=state(), expected_seq=0)]) == {}
+        refused = await store.write([Report(task=state(seq=2), expected_seq=0)])
+    assert refused == {"a": Refusal(attempt=1, seq=1)}
 
 
 async def test_a_refused_write_leaves_the_index_as_it_was(open_store: Any, redis: Redis) -> None:
     async with open_store() as store:
-        await store.write([state(created_at=1_000)])
-        await store.write([state(created_at=2_000)])
+        await store.write(reports(state(created_at=1_000)))
+        await store.write(reports(state(created_at=2_000)))
     assert redis.zscore(keys.INDEX, "a") == 1_000
 
 
@@ -102,25 +107,25 @@ async def test_every_write_sets_the_time_to_live_anew_of_the_previews_too(
     open_store: Any, redis: Redis
 ) -> None:
     async with open_store(ttl_s=100) as store:
-        await store.write_preview("a", 1, b"jpeg")
+        await store.write([Report(task=state(seq=1), preview=(1, b"jpeg"))])
         assert redis.ttl(keys.previews("a")) in (99, 100)
-        for seq in (1, 2):
+        for seq in (2, 3):
             redis.persist(keys.task("a"))
             redis.expire(keys.previews("a"), 5)
-            await store.write([state(seq=seq)])
+            await store.write(reports(state(seq=seq)))
             assert redis.ttl(keys.task("a")) in (99, 100)
             assert redis.ttl(keys.previews("a")) in (99, 100)
         redis.expire(keys.task("a"), 5)
-        await store.write([state(seq=1)])
+        await store.write(reports(state(seq=1)))
         assert redis.ttl(keys.task("a")) in (4, 5), "a refused write does not prolong a task's life"
 
 
 async def test_what_was_written_is_announced_once_and_what_was_refused_is_not(open_store: Any) -> None:
     async with open_store() as store, store.changes() as hints:
-        await store.write([state("a"), state("b"), state("c")])
-        await store.write([state("a", seq=2), state("b"), state("c")])
-        await store.write([state("b")])
-        await store.write([state("d")])
+        await store.write(reports(state("a"), state("b"), state("c")))
+        await store.write(reports(state("a", seq=2), state("b"), state("c")))
+        await store.write(reports(state("b")))
+        await store.write(reports(state("d")))
         assert [await anext(hints) for _ in range(3)] == [["a", "b", "c"], ["a"], ["d"]]
 
 
@@ -143,11 +148,11 @@ async def test_listening_for_longer_than_the_time_out_of_a_quiet_server_goes_on(
         assert await asyncio.wait_for(hint, 5) == ["a"]
 
 
-async def test_more_tasks_than_one_script_takes_are_written_at_once(open_store: Any, redis: Redis) -> None:
-    ids = [f"task-{number}" for number in range(2 * TASKS_PER_SCRIPT + 1)]
+async def test_many_tasks_are_written_at_once(open_store: Any, redis: Redis) -> None:
+    ids = [f"task-{number}" for number in range(500)]
     async with open_store() as store:
-        await store.write([state(ids[3], seq=9), state(ids[-1], seq=9)])
-        refused = await store.write([state(task_id) for task_id in ids])
+        await store.write(reports(state(ids[3], seq=9), state(ids[-1], seq=9)))
+        refused = await store.write(reports(*[state(task_id) for task_id in ids]))
         stored = await store.read(ids)
     assert refused == {task_id: Refusal(attempt=1, seq=9) for task_id in (ids[3], ids[-1])}
     assert [stored[task_id].seq for task_id in ids] == [9 if task_id in refused else 1 for task_id in ids]
@@ -169,7 +174,7 @@ def test_pages_show_every_task_once_newest_first(
 
     async def pages() -> list[tuple[float, str]]:
         store = TaskStore(settings)
-        await store.write([state(task_id, created_at=instant) for instant, task_id in made])
+        await store.write(reports(*[state(task_id, created_at=instant) for instant, task_id in made]))
         seen: list[tuple[float, str]] = []
         while page := await store.list_page(before=seen[-1] if seen else None, limit=limit):
             seen += page
@@ -185,10 +190,10 @@ async def test_the_entry_of_a_task_that_expired_leaves_the_index(
     open_store: Any, redis: Redis, eventually: Any
 ) -> None:
     async with open_store(ttl_s=1) as store:
-        await store.write([state("brief")])
+        await store.write(reports(state("brief")))
         await eventually(lambda: not redis.exists(keys.task("brief")))
         assert redis.zscore(keys.INDEX, "brief") is not None
-        assert await store.summaries(["brief"]) == []
+        assert await ProgressTracker(store).list_tasks() == ([], None)
     assert redis.zscore(keys.INDEX, "brief") is None
 
 
@@ -197,11 +202,11 @@ async def test_the_index_shrinks_as_tasks_are_added_wherever_the_gone_ones_stand
 ) -> None:
     gone = {f"gone-{number}": 1_000 + number for number in range(200)}
     async with open_store() as store:
-        await store.write([state(f"old-{number}", created_at=number) for number in range(20)])
+        await store.write(reports(*[state(f"old-{number}", created_at=number) for number in range(20)]))
         redis.zadd(keys.INDEX, gone)
         for number in range(200):
             await store.prune()
-            await store.write([state(f"new-{number}", created_at=5_000 + number)])
+            await store.write(reports(state(f"new-{number}", created_at=5_000 + number)))
     # By chance up to an eighth of the entries may be of tasks that are gone.
     assert 220 <= redis.zcard(keys.INDEX) <= 220 * 8 // 7
 
@@ -219,8 +224,9 @@ async def test_the_newest_four_previews_are_kept(
     open_store: Any, redis: Redis, numbers: list[int], kept: list[int]
 ) -> None:
     async with open_store() as store:
-        for number in numbers:
-            await store.write_preview("a", number, b"image %d" % number)
+        for seq, number in enumerate(numbers):
+            preview = number, b"image %d" % number
+            await store.write([Report(task=state(seq=seq + 1), preview=preview)])
         assert await store.read_preview("a", kept[0]) == b"image %d" % kept[0]
         assert await store.read_preview("a", 5) is None
     assert sorted(map(int, redis.hkeys(keys.previews("a")))) == kept
@@ -229,19 +235,20 @@ async def test_the_newest_four_previews_are_kept(
 
 async def test_previews_expire(open_store: Any, redis: Redis, eventually: Any) -> None:
     async with open_store(ttl_s=1) as store:
-        await store.write_preview("a", 1, b"image")
+        await store.write([Report(task=state(), preview=(1, b"image"))])
         await eventually(lambda: not redis.exists(keys.previews("a")))
         assert await store.read_preview("a", 1) is None
 
 
 CALLS: dict[str, Callable[[TaskStore], Any]] = {
     "connect": lambda store: store.connect(),
-    "write": lambda store: store.write([state()]),
+    "write": lambda store: store.write(reports(state())),
     "read": lambda store: store.read(["a"]),
     "list_page": lambda store: store.list_page(before=None, limit=10),
-    "summaries": lambda store: store.summaries(["a"]),
     "prune": lambda store: store.prune(),
-    "write_preview": lambda store: store.write_preview("a", 1, b"image"),
+    "read_logs": lambda store: store.read_logs("a"),
+    "read_checkpoint": lambda store: store.read_checkpoint("a"),
+    "leases": lambda store: store.leases.renew("w"),
     "read_preview": lambda store: store.read_preview("a", 1),
     "changes": lambda store: store.changes().__aenter__(),
 }
@@ -286,6 +293,6 @@ async def test_writers_at_the_same_instant_leave_the_newest(open_store: Any) -> 
     numbers = list(range(1, 101))
     random.Random(5).shuffle(numbers)
     async with open_store() as store:
-        refusals = await asyncio.gather(*[store.write([state(seq=seq)]) for seq in numbers])
+        refusals = await asyncio.gather(*[store.write(reports(state(seq=seq))) for seq in numbers])
         assert (await store.read(["a"]))["a"].seq == 100
     assert all(refusal["a"].seq < 101 for refusal in refusals if refusal)

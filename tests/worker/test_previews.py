@@ -103,7 +103,7 @@ def test_at_most_one_picture_a_second_is_encoded(new_task: Callable[..., Task]) 
         while time.monotonic() - began < 2.5:
             task.preview(np.zeros((64, 64), dtype="uint8"))
             time.sleep(0.01)
-        slot = task._preview
+        slot = task._outbox.previews
         assert slot._number <= int(10 * task.progress.created_at) + 2
 
 

@@ -23,6 +23,7 @@ from headway.models import TaskProgress, TaskStatus, Timestamp
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
+from headway.store.reports import Report
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task
 
@@ -71,7 +72,9 @@ def test_a_finished_task_is_forgotten_once_it_is_stored(
     for task in tasks:
         task.complete()
     wait_until(lambda: not any(reporter.task(task.task_id) for task in tasks))
-    assert (reporter._unsent, reporter._stored) == ({}, {})
+    sender = reporter._sender
+    assert sender is not None
+    wait_until(lambda: sender.is_idle)
 
 
 def test_an_id_that_was_used_before_becomes_the_next_attempt(
@@ -373,7 +376,7 @@ def test_a_task_that_a_newer_attempt_took_up_goes_quiet(
     task = new_task()
     reporter.flush()
     newer = replace(task.progress, attempt=2, seq=task.progress.seq + 100)
-    reporter.call(lambda tracker: tracker.store.write([newer], runs={task.task_id: "another"}))
+    reporter.call(lambda tracker: tracker.store.write([Report(task=newer, run="another")]))
     task.update(0.5)
     wait_until(lambda: reporter.task(task.task_id) is None)
     assert "was taken up by another run of the same id" in caplog.text

@@ -10,7 +10,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Int, Unicode
 
 from headway.errors import StoreError
-from headway.server.handlers import PreviewHandler, TaskProgressHandler, TasksHandler
+from headway.server.handlers import PreviewHandler, TaskLogsHandler, TaskProgressHandler, TasksHandler
 from headway.server.hub import Hub
 from headway.server.websocket import ProgressWebSocketHandler
 from headway.settings import DEFAULT_TTL_S, Settings
@@ -20,6 +20,7 @@ from headway.tracker import ProgressTracker
 HANDLERS: list[tuple[str, Any]] = [
     (r"/headway/tasks/?", TasksHandler),
     (r"/headway/tasks/([^/]+)/progress", TaskProgressHandler),
+    (r"/headway/tasks/([^/]+)/logs", TaskLogsHandler),
     (r"/headway/tasks/([^/]+)/previews/([0-9]{1,15})", PreviewHandler),
     (r"/headway/ws/progress", ProgressWebSocketHandler),
 ]
@@ -43,9 +44,9 @@ class HeadwayExtension(ExtensionApp):
         """Make the tracker and the hub, and tell the kernels to come where they find us."""
         settings = self._merged_settings()
         os.environ.update(_kernel_environment(settings))
-        store = TaskStore(settings)
-        self.settings["headway_tracker"] = ProgressTracker(store)
-        self.settings["headway_hub"] = Hub(store)
+        tracker = ProgressTracker(TaskStore(settings))
+        self.settings["headway_tracker"] = tracker
+        self.settings["headway_hub"] = Hub(tracker)
 
     def initialize_handlers(self) -> None:
         """Register the routes."""
@@ -72,6 +73,7 @@ class HeadwayExtension(ExtensionApp):
             redis_url=self.redis_url or environment.redis_url,
             data_dir=Path(self.data_dir) if self.data_dir else environment.data_dir,
             ttl_s=self.ttl_s or environment.ttl_s,
+            append_fsync=environment.append_fsync,
         )
 
 

@@ -29,6 +29,16 @@ class HeadwayHandler(APIHandler):
         tracker: ProgressTracker = self.settings["headway_tracker"]
         return tracker
 
+    def check_query(self, known: frozenset[str]) -> None:
+        """Raise `UsageError` when the query asks for what there is not."""
+        # JupyterLab adds a bare time to what must not be cached.
+        unknown = {key for key in self.request.query_arguments if not key.isdigit()} - known
+        if unknown:
+            raise UsageError(
+                f"expected some of {', '.join(sorted(known - {'token'}))} in the query, "
+                f"got {', '.join(sorted(unknown))}"
+            )
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error of ours with its text; leave the others to Jupyter."""
         cause = getattr(kwargs.get("exc_info", (None, None))[1], "__cause__", None)
@@ -54,6 +64,28 @@ class TaskProgressHandler(HeadwayHandler):
         self.finish(stored.data)
 
 
+class TaskLogsHandler(HeadwayHandler):
+    """``GET headway/tasks/{task_id}/logs?since=&level=&limit=``."""
+
+    QUERY = frozenset({"since", "level", "limit", "token"})
+
+    @web.authenticated
+    @authorized
+    async def get(self, task_id: str) -> None:
+        """Answer log entries, oldest first, how many were dropped, and the cursor to the next ones."""
+        with as_http_error():
+            self.check_query(self.QUERY)
+            await self.tracker.get_stored(task_id)
+            page = await self.tracker.read_logs(
+                task_id,
+                since=_whole(self.get_query_argument("since", "0"), "since"),
+                limit=_whole(self.get_query_argument("limit", "1000"), "limit"),
+                level=self.get_query_argument("level", "debug"),
+            )
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(encode_json(page))
+
+
 class TasksHandler(HeadwayHandler):
     """``GET headway/tasks?status=&since=&limit=&cursor=``."""
 
@@ -64,17 +96,11 @@ class TasksHandler(HeadwayHandler):
     async def get(self) -> None:
         """Answer summaries, those of the tasks made last first, and the cursor to the next ones."""
         with as_http_error():
-            # JupyterLab adds a bare time to what must not be cached.
-            unknown = {key for key in self.request.query_arguments if not key.isdigit()} - self.QUERY
-            if unknown:
-                raise UsageError(
-                    f"expected some of {', '.join(sorted(self.QUERY - {'token'}))} in the query, "
-                    f"got {', '.join(sorted(unknown))}"
-                )
+            self.check_query(self.QUERY)
             tasks, cursor = await self.tracker.list_tasks(
                 status=_status(self.get_query_argument("status", None)),
                 since=_time(self.get_query_argument("since", None)),
-                limit=_limit(self.get_query_argument("limit", "100")),
+                limit=_whole(self.get_query_argument("limit", "100"), "limit"),
                 cursor=self.get_query_argument("cursor", None),
             )
         self.set_header("Cache-Control", "no-cache")
@@ -115,8 +141,8 @@ def _time(text: str | None) -> Timestamp | None:
         raise UsageError(f"expected since to be an ISO 8601 time, got {text[:80]!r}") from None
 
 
-def _limit(text: str) -> int:
+def _whole(text: str, name: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise UsageError(f"expected limit to be a whole number, got {text[:80]!r}") from None
+        raise UsageError(f"expected {name} to be a whole number, got {text[:80]!r}") from None

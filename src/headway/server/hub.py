@@ -1,8 +1,9 @@
 """The hub: what changed in Redis reaches every viewer that asked for it, and nobody waits for the slowest.
 
 It knows no tornado and no HTTP. It listens for hints on one subscription, reads the tasks that viewers want
-from Redis, and keeps of each the newest state only. A connection holds the ids that are to be sent, never a
-queue of states, so a viewer that is slow gets fewer states and the newest one, in bounded memory.
+from Redis, and keeps of each the newest state only. Hints can be lost, and a worker that died gives none: so
+it also looks by itself. A connection holds the ids that are to be sent, never a queue of states, so a viewer
+that is slow gets fewer states and the newest one, in bounded memory.
 """
 
 from __future__ import annotations
@@ -12,22 +13,36 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from headway.cancellation import cancel
 from headway.errors import StoreError
-from headway.models import Timestamp
-from headway.server.messages import MAX_IDS, ErrorMessage, ProgressUpdate, encode_frame
-from headway.store.tasks import Stored, TaskStore
+from headway.models import LogPage, Timestamp
+from headway.server.messages import (
+    MAX_IDS,
+    ErrorMessage,
+    Heartbeat,
+    LogMessage,
+    ProgressUpdate,
+    Subscribe,
+    encode_frame,
+)
+from headway.store.reports import Stored
+from headway.tracker import ProgressTracker
 
 # A frame to one viewer every so often, at most.
 FRAME_INTERVAL_S = 0.1
 # Many workers announce changes at different instants; those of so long are read together.
 READ_INTERVAL_S = 0.02
 FIRST_RETRY_S = 0.1
-MAX_RETRY_S = 5.0
+MAX_RETRY_S = 1.0
+# How often it is looked whether workers have died, and whether a hint was lost.
+LOOK_S = 0.5
+# A viewer that hears nothing for 4 s takes the line for dead; two of these may be late.
+HEARTBEAT_S = 1.5
 # 100 states of about 2 kB: a frame that a browser parses within a few milliseconds.
 TASKS_PER_FRAME = 100
 # Errors that wait for a viewer; older ones are dropped first.
@@ -41,12 +56,13 @@ class Hub:
 
     Parameters
     ----------
-    store
-        Where the tasks are.
+    tracker
+        Knows the tasks.
     """
 
-    def __init__(self, store: TaskStore) -> None:
-        self._store = store
+    def __init__(self, tracker: ProgressTracker) -> None:
+        self._tracker = tracker
+        self._store = tracker.store
         self._viewers: dict[str, set[Connection]] = {}
         self._newest: dict[str, Stored] = {}
         self._connections: set[Connection] = set()
@@ -54,12 +70,13 @@ class Hub:
         self._has_stale = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_stopped = False
+        self.is_store_up = True
 
     def start(self) -> None:
         """Begin to listen and to read; not again after the end."""
         if self._has_stopped:  # the server was told to end while it still started
             return
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._read())]
+        self._tasks = [asyncio.create_task(loop) for loop in (self._listen(), self._read(), self._watch())]
 
     async def stop(self) -> None:
         """End every connection and every task of the hub, for good."""
@@ -84,6 +101,10 @@ class Hub:
     def newest(self, task_id: str) -> Stored | None:
         """Return the newest state that was read of a task that somebody wants."""
         return self._newest.get(task_id)
+
+    async def read_logs(self, task_id: str, *, since: int) -> LogPage:
+        """Read the log entries of a task after the one of that id."""
+        return await self._store.read_logs(task_id, since=since)
 
     # What connections call.
 
@@ -144,8 +165,34 @@ class Hub:
                 self._mark(wanted)
                 continue
             retry_s = FIRST_RETRY_S
+            self.is_store_up = True
             self._deliver(wanted, stored)
             await asyncio.sleep(READ_INTERVAL_S)
+
+    async def _watch(self) -> None:
+        """Look for workers that died, and for changes of which no hint came."""
+        while True:
+            looked_at = time.time()
+            await asyncio.sleep(LOOK_S)
+            if not self._viewers:
+                continue
+            try:
+                # After a sleep of the machine the workers come back first.
+                if time.time() - looked_at < 3 * LOOK_S:
+                    self._deliver_newer(await self._tracker.lose(self._newest))
+                running = [i for i in self._viewers if i not in self._newest or not self._newest[i].is_over]
+                seqs = await self._store.read_seqs(running)
+            except StoreError:
+                self._tell_unavailable(self._viewers)
+                continue
+            if not self.is_store_up:
+                self._mark(self._viewers)
+            self.is_store_up = True
+            known = {task_id: stored.seq for task_id, stored in self._newest.items()}
+            self._mark(task_id for task_id, seq in seqs.items() if seq != known.get(task_id, 0))
+
+    def _deliver_newer(self, stored: Mapping[str, Stored]) -> None:
+        self._deliver([task_id for task_id in stored if task_id in self._viewers], stored)
 
     def _deliver(self, wanted: Iterable[str], stored: Mapping[str, Stored]) -> None:
         for task_id in wanted:
@@ -160,6 +207,7 @@ class Hub:
                     connection.miss(task_id)
 
     def _tell_unavailable(self, task_ids: Iterable[str]) -> None:
+        self.is_store_up = False
         for connection in {c for task_id in task_ids for c in self._viewers.get(task_id, ())}:
             connection.tell_unavailable()
 
@@ -177,8 +225,11 @@ class Connection:
 
     def __init__(self, hub: Hub, send: Send) -> None:
         self._hub = hub
-        self._send = send
+        self._send_frame = send
+        self._spoke_at = time.monotonic()
         self._wanted: dict[str, int] = {}
+        # Of the tasks whose logs are wanted: the id of the newest entry that was sent.
+        self._logged: dict[str, int] = {}
         self._pending: dict[str, None] = {}
         self._missed: set[str] = set()
         self._errors: deque[ErrorMessage] = deque(maxlen=MAX_ERRORS)
@@ -192,15 +243,17 @@ class Connection:
         """How many tasks wait to be sent: at most one state each."""
         return len(self._pending)
 
-    def subscribe(self, task_ids: Iterable[str], *, since: Mapping[str, int], many: bool) -> None:
-        """Send these tasks as far as they are newer than `since`, and every change from now on."""
-        self._many = self._many or many
-        ids = list(task_ids)
+    def subscribe(self, message: Subscribe) -> None:
+        """Send what is newer than the viewer has of some tasks, and every change from now on."""
+        self._many = self._many or message.many
+        ids = message.task_ids
         if len(self._wanted.keys() | set(ids)) > MAX_IDS:
             self.tell(ErrorMessage(code="bad_message", message=f"expected at most {MAX_IDS} tasks in all"))
             return
         for task_id in ids:
-            self._wanted[task_id] = since.get(task_id, -1)
+            self._wanted[task_id] = message.since.get(task_id, -1)
+            if message.logs:
+                self._logged[task_id] = message.logs_since.get(task_id, 0)
             self._missed.discard(task_id)
         self._hub.want(self, ids)
 
@@ -209,6 +262,7 @@ class Connection:
         ids = list(task_ids)
         for task_id in ids:
             self._wanted.pop(task_id, None)
+            self._logged.pop(task_id, None)
             self._pending.pop(task_id, None)
             self._missed.discard(task_id)
         self._hub.leave(self, ids)
@@ -249,18 +303,47 @@ class Connection:
 
     async def _pump(self) -> None:
         while True:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._wake.wait()
             self._wake.clear()
             began = time.monotonic()
-            for frame in self._frames():
+            pending, self._pending = list(self._pending), {}
+            for frame in self._frames(pending):
                 await self._send(frame)
+            for task_id in pending:
+                await self._send_logs(task_id)
+            if time.monotonic() - self._spoke_at >= HEARTBEAT_S:
+                await self._send(encode_frame([self._heartbeat()]))
             await asyncio.sleep(max(0.0, FRAME_INTERVAL_S - (time.monotonic() - began)))
 
-    def _frames(self) -> Iterable[bytes]:
-        """Make the frames of everything that waits; what comes meanwhile waits for the next round."""
+    async def _send(self, frame: bytes) -> None:
+        await self._send_frame(frame)
+        self._spoke_at = time.monotonic()
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(sent_at=Timestamp(time.time()), is_store_up=self._hub.is_store_up)
+
+    async def _send_logs(self, task_id: str) -> None:
+        """Send the log entries that the viewer has not got, a page a frame."""
+        stored = self._hub.newest(task_id)
+        while stored is not None and stored.log_id > self._logged.get(task_id, stored.log_id):
+            try:
+                page = await self._hub.read_logs(task_id, since=self._logged[task_id])
+            except StoreError:
+                self._pending[task_id] = None  # with the next frame, or heartbeat
+                return
+            if task_id not in self._logged:  # unsubscribed meanwhile
+                return
+            self._logged[task_id] = page.entries[-1].id if page.entries else stored.log_id
+            if page.entries:
+                message = LogMessage(task_id=task_id, entries=page.entries, dropped=page.dropped)
+                await self._send(encode_frame([message]))
+
+    def _frames(self, pending: Iterable[str]) -> Iterable[bytes]:
+        """Make the frames of the tasks that waited; what comes meanwhile waits for the next round."""
         while self._errors:
             yield encode_frame([self._errors.popleft()])
-        pending, self._pending = list(self._pending), {}
         size = TASKS_PER_FRAME if self._many else 1
         messages: list[Any] = []
         for task_id in pending:

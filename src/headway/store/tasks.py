@@ -1,66 +1,53 @@
 """Tasks in Redis: written where they are newer, read, listed, and announced when they change.
 
-Redis away, slow or refusing is one error here, `StoreUnavailableError`, raised within the time-outs below;
-whoever holds a store decides whether to wait and try again.
+Redis away, slow or refusing is one error here, `StoreUnavailableError`; whoever holds a store decides whether
+to wait and try again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from importlib.resources import files
+import heapq
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import redis.asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
-from headway.errors import StoreUnavailableError, UsageError
-from headway.models import TaskProgress, TaskSummary, decode_summary
+from headway.errors import StoreUnavailableError
+from headway.models import (
+    LogEntry,
+    LogLevel,
+    LogPage,
+    TaskStatus,
+    decode_log_entry,
+    encode_json,
+)
 from headway.settings import Settings
-from headway.store import keys
+from headway.store import clients, keys
+from headway.store.commands import Call, Commands, Script, unavailable
+from headway.store.leases import Leases
+from headway.store.reports import Refusal, Report, Stored
 
 if TYPE_CHECKING:
     from headway.store.embedded import EmbeddedServer
 
-# Long enough for a busy machine, short enough that nobody takes the silence for an answer.
-TIMEOUT_S = 2.0
-# A script blocks the server while it runs: 200 tasks take about 3 ms.
-TASKS_PER_SCRIPT = 200
 # The newest previews of a task that stay fetchable; older ones are dropped first.
 KEPT_PREVIEWS = 4
+# Of a task's log; the oldest of level debug are dropped first, then the oldest.
+KEPT_LOG_ENTRIES = 2_000
+# Tasks that are kept; beyond it the oldest that are over are dropped first.
+KEPT_TASKS = 100_000
 # How many entries of the index, picked by chance, are looked at when a task is added: as long as more than
 # one in eight is of a task that is gone, the index shrinks faster than it grows.
 PRUNED_AT_ONCE = 8
+# The oldest tasks of too many that are looked at for some that nobody runs.
+LOOKED_AT = 100
 MAX_PAGE = 1_000
+# How long it may take until the embedded server has handed to the system what it has acknowledged.
+PERSIST_TIMEOUT_S = 5.0
+PERSIST_POLL_S = 0.01
 
-WRITE_SCRIPT = (files("headway.store") / "write.lua").read_text()
-
-
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest state of a task as Redis holds it.
-
-    Parameters
-    ----------
-    seq
-        The state's number.
-    data
-        Its JSON, as the worker wrote it.
-    """
-
-    seq: int
-    data: bytes
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a state was not written: what is stored is not older."""
-
-    attempt: int
-    seq: int
-    is_same_run: bool = True
+WRITE = Script("write.lua")
 
 
 class TaskStore:
@@ -73,6 +60,13 @@ class TaskStore:
     run_blocking
         How a blocking call of some 50 ms is made: on a thread by default; directly, where the event loop is
         nobody else's.
+
+    Attributes
+    ----------
+    commands
+        The connections.
+    leases
+        Which workers are alive.
     """
 
     def __init__(
@@ -86,16 +80,9 @@ class TaskStore:
         self.url = settings.redis_url or (self.embedded.url if self.embedded else "")
         self._run_blocking = run_blocking
         self._ensuring: asyncio.Future[object] | None = None
-        try:
-            self._client = aioredis.Redis.from_url(
-                self.url,
-                socket_timeout=TIMEOUT_S,
-                socket_connect_timeout=TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise UsageError(f"expected the URL of a Redis server: {error}") from error
-        self._write = self._client.register_script(WRITE_SCRIPT)
+        self.commands = Commands(self.url)
+        self._client: Any = self.commands.client
+        self.leases = Leases(self.commands)
 
     async def connect(self) -> None:
         """Make sure that the server is there; the embedded one is started where it is not.
@@ -112,77 +99,158 @@ class TaskStore:
                 self._ensuring = asyncio.ensure_future(self._run_blocking(self.embedded.ensure))
             # A thread goes on when its waiter is cancelled: `close` waits for it.
             await asyncio.shield(self._ensuring)
-        with _unavailable():
+        with unavailable():
             await self._client.ping()
 
     async def close(self) -> None:
         """Close the connections and give up the share in the embedded server."""
-        await self._client.aclose()
+        await self.commands.close()
         if self._ensuring is not None:
             await asyncio.gather(self._ensuring, return_exceptions=True)
         if self.embedded is not None and self.embedded.is_owned:
             await self._run_blocking(self.embedded.release)
 
-    async def write(
-        self,
-        tasks: Sequence[TaskProgress],
-        *,
-        runs: Mapping[str, str] | None = None,
-        expected_seq: int | None = None,
-    ) -> dict[str, Refusal]:
-        """Store the states that are newer than what is there, and announce them.
+    async def write(self, reports: Sequence[Report]) -> dict[str, Refusal]:
+        """Store what is newer than what is there, and announce it.
 
         Parameters
         ----------
-        tasks
-            At most one state of each task.
-        runs
-            Which run of a task each state is of, by task: one run writes an attempt, and another one is
-            refused. A state of no run is not asked for one.
-        expected_seq
-            Write only where the stored state has this ``seq``; 0 for "only where none is stored".
+        reports
+            At most one of each task.
 
         Returns
         -------
         dict
             The tasks that were refused, by their id.
         """
+        if not reports:
+            return {}
+        rows = await self.commands.call(WRITE, [self._write_call(report) for report in reports])
         refused: dict[str, Refusal] = {}
-        for start in range(0, len(tasks), TASKS_PER_SCRIPT):
-            some = tasks[start : start + TASKS_PER_SCRIPT]
-            names: list[str] = []
-            arguments: list[Any] = [self.ttl_s, keys.CHANGES]
-            for task in some:
-                names += [keys.task(task.task_id), keys.previews(task.task_id)]
-                expected = "" if expected_seq is None else expected_seq
-                run = runs.get(task.task_id, "") if runs else ""
-                arguments += [task.task_id, task.attempt, task.seq, run, expected, task.to_json()]
-            with _unavailable():
-                rows = await self._write(keys=names, args=arguments)
-                written = {}
-                for task, row in zip(some, rows, strict=True):
-                    if row:
-                        refused[task.task_id] = Refusal(attempt=row[0], seq=row[1], is_same_run=bool(row[2]))
-                    else:
-                        written[task.task_id] = float(task.created_at)
-                # After the tasks: whoever lists must not take an entry for that of a task that is gone.
-                if written:
-                    await self._client.zadd(keys.INDEX, written)
+        written: dict[str, float] = {}
+        for report, row in zip(reports, rows, strict=True):
+            task = report.task
+            if row:
+                refused[task.task_id] = Refusal(attempt=row[0], seq=row[1], is_same_run=bool(row[2]))
+            else:
+                written[task.task_id] = float(task.created_at)
+        # After the tasks: whoever lists must not take an entry for that of a task that is gone.
+        if written:
+            entries = [part for task_id, made_at in written.items() for part in (made_at, task_id)]
+            await self.commands.run(
+                [("ZADD", keys.INDEX, *entries), ("PUBLISH", keys.CHANGES, " ".join(written))]
+            )
         return refused
+
+    def _write_call(self, report: Report) -> Call:
+        task, preview = report.task, report.preview
+        is_live = not task.status.is_over and task.status is not TaskStatus.LOST
+        arguments: list[Any] = [
+            self.ttl_s,
+            task.attempt,
+            task.seq,
+            report.run,
+            "" if report.expected_seq is None else report.expected_seq,
+            task.to_json(),
+            report.worker if is_live else "-",
+            "" if report.checkpoint is None else report.checkpoint or "-",
+            *(preview or ("", "")),
+            KEPT_PREVIEWS,
+            KEPT_LOG_ENTRIES,
+            report.dropped,
+            task.status,
+        ]
+        for entry in report.entries:
+            arguments += [entry.id, int(entry.level is LogLevel.DEBUG), encode_json(entry)]
+        return keys.of_task(task.task_id), arguments
+
+    async def persist(self) -> None:
+        """Wait until what was acknowledged would survive the death of the embedded server.
+
+        With the policy ``everysec`` the server may hold what it has acknowledged back for up to two seconds
+        while the disk is busy. A server of one's own has its own policy.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When it takes longer than 5 s.
+        """
+        if self.embedded is None:
+            return
+        deadline = time.monotonic() + PERSIST_TIMEOUT_S
+        while True:
+            with unavailable():
+                facts = await self._client.info("persistence")
+            if not facts.get("aof_buffer_length"):
+                return
+            if time.monotonic() > deadline:
+                raise StoreUnavailableError("the disk of the embedded server is too slow")
+            await asyncio.sleep(PERSIST_POLL_S)
 
     async def read(self, task_ids: Iterable[str]) -> dict[str, Stored]:
         """Read the newest states of some tasks; those that are not stored are left out."""
         ids = list(task_ids)
-        with _unavailable():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for task_id in ids:
-                    pipeline.hmget(keys.task(task_id), "seq", "data")
-                rows = await pipeline.execute()
+        fields = ("seq", "data", "status", "worker", "log_id")
+        rows = await self.commands.run([("HMGET", keys.task(task_id), *fields) for task_id in ids])
         return {
-            task_id: Stored(seq=int(seq), data=data)
-            for task_id, (seq, data) in zip(ids, rows, strict=True)
+            task_id: Stored(
+                seq=int(seq),
+                data=data,
+                status=(status or b"").decode(),
+                worker=(worker or b"").decode(),
+                log_id=int(log_id or 0),
+            )
+            for task_id, (seq, data, status, worker, log_id) in zip(ids, rows, strict=True)
             if data is not None
         }
+
+    async def read_seqs(self, task_ids: Iterable[str]) -> dict[str, int]:
+        """Read the numbers of the newest states of some tasks, 0 for one that is not stored."""
+        ids = list(task_ids)
+        rows = await self.commands.run([("HGET", keys.task(task_id), "seq") for task_id in ids])
+        return {task_id: int(seq or 0) for task_id, seq in zip(ids, rows, strict=True)}
+
+    async def read_checkpoint(self, task_id: str) -> bytes | None:
+        """Read the JSON of a task's newest checkpoint; ``None`` where there is none."""
+        with unavailable():
+            data: Any = await self._client.hget(keys.task(task_id), "checkpoint")
+        return data if data is None else bytes(data)
+
+    async def read_logs(
+        self, task_id: str, *, since: int = 0, limit: int = MAX_PAGE, level: LogLevel = LogLevel.DEBUG
+    ) -> LogPage:
+        """Read a task's log.
+
+        Parameters
+        ----------
+        since
+            Only entries after the one of this id.
+        limit
+            At most so many.
+        level
+            Only entries of this level or above.
+        """
+        streams = [keys.logs(task_id)]
+        if level is LogLevel.DEBUG:
+            streams.append(keys.debug_logs(task_id))
+        found: list[LogEntry] = []
+        while True:
+            commands: list[tuple[Any, ...]] = [
+                ("XRANGE", stream, f"({since}-0", "+", "COUNT", limit + 1) for stream in streams
+            ]
+            *rows, dropped = await self.commands.run(
+                [*commands, ("HGET", keys.task(task_id), "logs_dropped")]
+            )
+            entries = [[decode_log_entry(fields[b"entry"]) for _, fields in stream] for stream in rows]
+            page = list(heapq.merge(*entries, key=lambda entry: entry.id))[: limit + 1]
+            found += [entry for entry in page if entry.level.rank >= level.rank]
+            if len(found) > limit or len(page) <= limit:
+                break
+            since = page[-1].id
+        kept = found[:limit]
+        return LogPage(
+            entries=tuple(kept), dropped=int(dropped or 0), cursor=kept[-1].id if len(found) > limit else None
+        )
 
     async def list_page(self, *, before: tuple[float, str] | None, limit: int) -> list[tuple[float, str]]:
         """List tasks by the time they were made, newest first.
@@ -204,7 +272,7 @@ class TaskStore:
         offset = 0
         # Tasks of one instant are sorted by id, backwards; those that the page before ended with are passed.
         while len(page) < limit:
-            with _unavailable():
+            with unavailable():
                 rows: Any = await self._client.zrevrangebyscore(
                     keys.INDEX, top, "-inf", start=offset, num=limit, withscores=True
                 )
@@ -215,43 +283,32 @@ class TaskStore:
                 break
         return page[:limit]
 
-    async def summaries(self, task_ids: Sequence[str]) -> list[TaskSummary]:
-        """Read summaries in the order of the ids; entries of tasks that are gone leave the index."""
-        stored = await self.read(task_ids)
-        await self._forget([task_id for task_id in task_ids if task_id not in stored])
-        found = [decode_summary(stored[task_id].data) for task_id in task_ids if task_id in stored]
-        return [summary for summary in found if summary is not None]
-
     async def prune(self) -> None:
-        """Drop some entries of the index whose tasks are gone; bounds it as tasks are added."""
-        with _unavailable():
+        """Bound the list of tasks; called as tasks are added.
+
+        Some entries of tasks that are gone are dropped, and of too many tasks the oldest that nobody runs.
+        """
+        with unavailable():
             members: Any = await self._client.zrandmember(keys.INDEX, PRUNED_AT_ONCE)
-        some = [member.decode() for member in members]
-        stored = await self.read(some)
-        await self._forget([task_id for task_id in some if task_id not in stored])
+            excess = int(await self._client.zcard(keys.INDEX)) - KEPT_TASKS
+            oldest: Any = await self._client.zrange(keys.INDEX, 0, LOOKED_AT - 1) if excess > 0 else []
+        stored = await self.read({member.decode() for member in [*members, *oldest]})
+        await self.forget([name for member in members if (name := member.decode()) not in stored])
+        idle = [name for member in oldest if (name := member.decode()) in stored and not stored[name].worker]
+        dropped = idle[: max(0, excess)]
+        if dropped:
+            await self.commands.run([("DEL", *keys.of_task(task_id)) for task_id in dropped])
+            await self.forget(dropped)
 
-    async def _forget(self, task_ids: Sequence[str]) -> None:
+    async def forget(self, task_ids: Sequence[str]) -> None:
+        """Take tasks that are not stored from the list."""
         if task_ids:
-            with _unavailable():
+            with unavailable():
                 await self._client.zrem(keys.INDEX, *task_ids)
-
-    async def write_preview(self, task_id: str, number: int, image: bytes) -> None:
-        """Store a task's newest preview and drop those that are now too old, or of an earlier run."""
-        key = keys.previews(task_id)
-        with _unavailable():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.hset(key, str(number), image)
-                pipeline.expire(key, self.ttl_s)
-                pipeline.hkeys(key)
-                names: list[bytes] = (await pipeline.execute())[-1]
-            kept = sorted(n for n in map(int, names) if n <= number)[-KEPT_PREVIEWS:]
-            dropped = [name for name in names if int(name) not in kept]
-            if dropped:
-                await self._client.hdel(key, *dropped)
 
     async def read_preview(self, task_id: str, number: int) -> bytes | None:
         """Read a preview; ``None`` when it is not, or no longer, stored."""
-        with _unavailable():
+        with unavailable():
             image: Any = await self._client.hget(keys.previews(task_id), str(number))
         return bytes(image) if image is not None else None
 
@@ -266,9 +323,7 @@ class TaskStore:
         StoreUnavailableError
             From the iteration, when the connection is lost.
         """
-        async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            with _unavailable():
-                await pubsub.subscribe(keys.CHANGES)
+        async with self.commands.subscribe(keys.CHANGES) as pubsub:
             yield _hints(pubsub)
 
 
@@ -276,14 +331,14 @@ def _embedded(settings: Settings) -> EmbeddedServer:
     # Here, because it needs what Windows does not have, where a server of one's own must still do.
     from headway.store.embedded import EmbeddedServer
 
-    return EmbeddedServer(settings.embedded_dir())
+    return EmbeddedServer(settings.embedded_dir(), append_fsync=settings.append_fsync)
 
 
 async def _hints(pubsub: Any) -> AsyncIterator[list[str]]:
     is_asked = False
     while True:
-        with _unavailable():
-            message = await pubsub.get_message(timeout=TIMEOUT_S)
+        with unavailable():
+            message = await pubsub.get_message(timeout=clients.TIMEOUT_S)
             if message is None and is_asked:
                 raise TimeoutError("no answer to a ping")  # a lost connection can look like a quiet one
             is_asked = message is None
@@ -291,12 +346,3 @@ async def _hints(pubsub: Any) -> AsyncIterator[list[str]]:
                 await pubsub.ping()
         if message is not None and message["type"] == "message":
             yield message["data"].decode(errors="replace").split()
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Turn what redis-py raises into the one error of the store."""
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailableError(f"Redis does not answer: {type(error).__name__}: {error}") from error

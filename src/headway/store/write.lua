@@ -1,41 +1,88 @@
--- Stores the states of many tasks, each only where it is newer than what is there.
+-- Stores what is new of one task, all of it or nothing, where it is newer than what is there.
 --
--- KEYS     two a task: its hash, and that of its previews, which live as long as it does
--- ARGV[1]  seconds until it expires
--- ARGV[2]  channel of changes
--- then six a task: id, attempt, seq, run, expected seq ('' for any, '0' for none stored), JSON
+-- KEYS  the task's hash, its previews, its logs, its debug logs: all of one slot
+-- ARGV  1 seconds until it expires   2 attempt   3 seq   4 run, '' for whoever compares before it sets
+--       5 expected seq, '' for any, '0' for none stored   6 JSON of the state
+--       7 worker, '' to leave it, '-' for none   8 JSON of the checkpoint, '' to leave it, '-' for none
+--       9 number of a preview, '' for none   10 the preview   11 how many previews are kept
+--       12 how many log entries are kept   13 how many were dropped before they came here   14 status
+--       then three a log entry: id, 1 for level debug, JSON
 --
--- Returns one row a task: {} where it was written, else attempt and seq of what is stored, and 1 where that
--- is of the same run.
-local ttl, channel = ARGV[1], ARGV[2]
-local results, changed = {}, {}
-for i = 1, #KEYS / 2 do
-  local key, previews = KEYS[2 * i - 1], KEYS[2 * i]
-  local at = 2 + (i - 1) * 6
-  local attempt, seq = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local run, expected = ARGV[at + 4], ARGV[at + 5]
-  local stored = redis.call('HMGET', key, 'attempt', 'seq', 'run', 'writer')
-  local stored_attempt, stored_seq = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
-  -- One run writes an attempt; who compares before it sets writes for whoever that is.
-  local mine = run == '' or not stored[3] or run == stored[3]
-  local newer = attempt > stored_attempt or (attempt == stored_attempt and mine)
-  if run ~= '' and run == stored[4] and attempt == stored_attempt and seq == stored_seq then
-    results[i] = {} -- written before, and the answer was lost
-  elseif newer and seq > stored_seq and (expected == '' or tonumber(expected) == stored_seq) then
-    redis.call('HSET', key, 'data', ARGV[at + 6], 'attempt', ARGV[at + 2], 'seq', ARGV[at + 3],
-      'writer', run)
-    if run ~= '' then
-      redis.call('HSET', key, 'run', run)
+-- Returns {} where it was written, else attempt and seq of what is stored, and 1 where that is of the same run.
+local key, previews, logs, debug_logs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local attempt, seq = tonumber(ARGV[2]), tonumber(ARGV[3])
+local run, expected, worker, checkpoint = ARGV[4], ARGV[5], ARGV[7], ARGV[8]
+
+local stored = redis.call('HMGET', key, 'attempt', 'seq', 'run', 'writer', 'log_id')
+local stored_attempt, stored_seq = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
+if run ~= '' and run == stored[4] and attempt == stored_attempt and seq == stored_seq then
+  return {} -- written before, and the answer was lost
+end
+-- One run writes an attempt; who compares before it sets writes for whoever that is.
+local mine = run == '' or not stored[3] or run == stored[3]
+local newer = attempt > stored_attempt or (attempt == stored_attempt and mine)
+if not (newer and seq > stored_seq and (expected == '' or tonumber(expected) == stored_seq)) then
+  return {stored_attempt, stored_seq, mine and 1 or 0}
+end
+
+redis.call('HSET', key, 'data', ARGV[6], 'attempt', ARGV[2], 'seq', ARGV[3], 'status', ARGV[14],
+  'writer', run)
+if run ~= '' then
+  redis.call('HSET', key, 'run', run)
+end
+if worker == '-' then
+  redis.call('HDEL', key, 'worker')
+elseif worker ~= '' then
+  redis.call('HSET', key, 'worker', worker)
+end
+if checkpoint == '-' then
+  redis.call('HDEL', key, 'checkpoint')
+elseif checkpoint ~= '' then
+  redis.call('HSET', key, 'checkpoint', checkpoint)
+end
+
+if ARGV[9] ~= '' then
+  redis.call('HSET', previews, ARGV[9], ARGV[10])
+  local numbers = {}
+  for _, name in ipairs(redis.call('HKEYS', previews)) do
+    if tonumber(name) > tonumber(ARGV[9]) then
+      redis.call('HDEL', previews, name) -- of an earlier run, whose clock was ahead
+    else
+      numbers[#numbers + 1] = tonumber(name)
     end
-    redis.call('EXPIRE', key, ttl)
-    redis.call('EXPIRE', previews, ttl)
-    changed[#changed + 1] = ARGV[at + 1]
-    results[i] = {}
-  else
-    results[i] = {stored_attempt, stored_seq, mine and 1 or 0}
+  end
+  table.sort(numbers)
+  for i = 1, #numbers - tonumber(ARGV[11]) do
+    redis.call('HDEL', previews, string.format('%.0f', numbers[i]))
   end
 end
-if #changed > 0 then
-  redis.call('PUBLISH', channel, table.concat(changed, ' '))
+
+-- An entry that came before, with an answer that was lost, is known by its id.
+local log_id, dropped = tonumber(stored[5] or 0), tonumber(ARGV[13])
+local last = log_id
+for i = 15, #ARGV, 3 do
+  local id = tonumber(ARGV[i])
+  if id > last then
+    redis.call('XADD', ARGV[i + 1] == '1' and debug_logs or logs, ARGV[i] .. '-0', 'entry', ARGV[i + 2])
+    last = id
+  end
 end
-return results
+if last > log_id then
+  redis.call('HSET', key, 'log_id', string.format('%.0f', last))
+  local rest, debug = redis.call('XLEN', logs), redis.call('XLEN', debug_logs)
+  local over = rest + debug - tonumber(ARGV[12])
+  if over > 0 then
+    local cut = math.min(over, debug)
+    redis.call('XTRIM', debug_logs, 'MAXLEN', debug - cut)
+    redis.call('XTRIM', logs, 'MAXLEN', rest - (over - cut))
+    dropped = dropped + over
+  end
+end
+if dropped > 0 then
+  redis.call('HINCRBY', key, 'logs_dropped', dropped)
+end
+
+for i = 1, #KEYS do
+  redis.call('EXPIRE', KEYS[i], ARGV[1])
+end
+return {}

@@ -14,12 +14,21 @@ class LoopStack:
         # Each with what the one around it had taken when it began.
         self._loops: list[tuple[Loop[Any], int]] = []
         self._seen: tuple[int, ...] = ()
+        self._initial = 0
 
-    def begin(self, loop: Loop[Any]) -> None:
-        """Add a loop inside those that still run."""
+    def begin(self, loop: Loop[Any], *, initial: int = 0) -> None:
+        """Add a loop inside those that still run.
+
+        Parameters
+        ----------
+        initial
+            Items of an outermost loop that were done before it began.
+        """
         self._drop_stale()
         while self._loops and self._loops[-1][0].is_left:
             self._loops.pop()
+        if not self._loops:
+            self._initial = initial
         self._loops.append((loop, self._loops[-1][0].taken if self._loops else 0))
         self._seen = ()
 
@@ -52,14 +61,16 @@ class LoopStack:
         if not self._loops:
             return {}
         fraction: float | None = 0.0
-        for loop, _ in reversed(self._loops):
+        for depth, (loop, _) in reversed(list(enumerate(self._loops))):
+            before = 0 if depth else self._initial
             if not loop.total or fraction is None:
                 fraction = None
             else:
-                fraction = min(1.0, (loop.done + fraction) / loop.total)
+                fraction = min(1.0, (before + loop.done + fraction) / (before + loop.total))
         outer = self._loops[0][0]
-        total = outer.total or total
-        facts = {"progress": fraction, "done": outer.done, "total": max(total, outer.done) if total else None}
+        done = self._initial + outer.done
+        total = self._initial + outer.total if outer.total else total
+        facts = {"progress": fraction, "done": done, "total": max(total, done) if total else None}
         return {name: fact for name, fact in facts.items() if fact is not None}
 
     def _drop_stale(self) -> None:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headway.diagnostics import settle, warn_once
-from headway.errors import HeadwayError, StoreError, StoreUnavailableError
+from headway.diagnostics import warn_once
+from headway.errors import StoreError, StoreUnavailableError
 from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
 from headway.worker.listeners import Listener, Listeners
@@ -26,17 +26,14 @@ from headway.worker.previews import PreviewEncoder
 if TYPE_CHECKING:
     import asyncio
 
-    from headway.store.tasks import Refusal
+    from headway.store.reports import Attached
     from headway.tracker import ProgressTracker
+    from headway.worker.sender import Sender
     from headway.worker.task import Task
 
 T = TypeVar("T")
 
 INTERVAL_S = 0.1
-# How often a state of another process is looked at for a view that has no server to ask.
-POLL_S = 0.5
-FIRST_RETRY_S = 0.1
-MAX_RETRY_S = 5.0
 EXIT_TIMEOUT_S = 3.0
 CALL_TIMEOUT_S = 10.0
 # How long a reader waits for this process's own writes.
@@ -59,10 +56,6 @@ class Reporter:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._tasks: dict[str, Task] = {}
-        self._unsent: dict[str, tuple[Task, TaskProgress]] = {}
-        self._unsent_previews: dict[str, tuple[int, bytes]] = {}
-        # Of each task that is stored: the number of the state, and when it was written.
-        self._stored: dict[str, tuple[int, float]] = {}
         self._listeners = Listeners()
         self._thread: threading.Thread | None = None
         self._is_ready = threading.Event()
@@ -70,11 +63,12 @@ class Reporter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
-        self._sender_wake: asyncio.Event | None = None
+        self._sender: Sender | None = None
         self._tracker: ProgressTracker | None = None
         self._is_connected = False
-        self._is_sending = False
         self.previews = PreviewEncoder(self.wake)
+        #: Names this process among the leases.
+        self.worker = os.urandom(8).hex()
 
     # What tasks and views call, from any thread.
 
@@ -84,9 +78,11 @@ class Reporter:
             self._start()
             before = self._tasks.get(task.task_id)
             self._tasks[task.task_id] = task
-            self._stored.pop(task.task_id, None)
         if before is not None and not before.is_over:
-            self._warn_superseded(task.task_id)
+            from headway.worker.sender import warn_superseded
+
+            before.fence()
+            warn_superseded(task.task_id)
         self.wake()
 
     def task(self, task_id: str) -> Task | None:
@@ -108,13 +104,18 @@ class Reporter:
         self._listeners.add(listener, task_ids)
         self.wake()
 
-    def call(self, work: Callable[[ProgressTracker], Coroutine[Any, Any, T]]) -> T:
+    def call(
+        self,
+        work: Callable[[ProgressTracker], Coroutine[Any, Any, T]],
+        *,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> T:
         """Run something on the tracker, from another thread, and wait for its result.
 
         Raises
         ------
         StoreUnavailableError
-            When it takes longer than 10 s.
+            When it takes longer than that.
         HeadwayError
             Whatever the work raises.
         """
@@ -131,10 +132,24 @@ class Reporter:
         assert self._loop is not None
         future = asyncio.run_coroutine_threadsafe(run(), self._loop)
         try:
-            return future.result(CALL_TIMEOUT_S)
+            return future.result(timeout_s)
         except TimeoutError:
             future.cancel()
-            raise StoreUnavailableError(f"Redis did not answer within {CALL_TIMEOUT_S:g} s") from None
+            raise StoreUnavailableError(f"Redis did not answer within {timeout_s:g} s") from None
+
+    def attach(self, task_id: str, *, run: str) -> Attached:
+        """Take up a stored task as its next attempt; raises as `ProgressTracker.attach`."""
+
+        async def attach(tracker: ProgressTracker) -> Attached:
+            assert self._sender is not None
+            await self._sender.renew_lease(tracker)
+            return await tracker.attach(task_id, run=run, worker=self.worker)
+
+        return self.call(attach)
+
+    def persist(self, timeout_s: float) -> None:
+        """Wait until what Redis has acknowledged survives its death; raises as `TaskStore.persist`."""
+        self.call(lambda tracker: tracker.store.persist(), timeout_s=timeout_s)
 
     def flush(self, timeout_s: float = EXIT_TIMEOUT_S) -> list[str]:
         """Wait until everything reported so far is stored.
@@ -188,8 +203,8 @@ class Reporter:
 
         # What belongs to a thread that has ended.
         self._is_ready.clear()
-        self._loop = self._wake = self._sender_wake = self._tracker = None
-        self._is_connected = self._is_sending = False
+        self._loop = self._wake = self._sender = self._tracker = None
+        self._is_connected = False
         self._settings = Settings.from_environment()  # here, where a mistake in it reaches the caller
         if not self._has_hooks:
             self._register_hooks()
@@ -220,12 +235,20 @@ class Reporter:
         import asyncio
 
         from headway.cancellation import cancel
+        from headway.worker.others import follow_others
+        from headway.worker.sender import Sender
 
         self._loop = asyncio.get_running_loop()
         self._main_task = asyncio.current_task()
-        self._wake, self._sender_wake = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
+        self._sender = Sender(
+            self.worker, self._tasks, connect=self._connected, lost=self._disconnected, drop=self._drop
+        )
+        follow = follow_others(
+            self._listeners, mine=self._tasks.keys(), connect=self._connected, lost=self._disconnected
+        )
+        others = [asyncio.create_task(self._sender.run()), asyncio.create_task(follow)]
         self._is_ready.set()
-        others = [asyncio.create_task(self._send_for_ever()), asyncio.create_task(self._poll_others())]
         try:
             while True:
                 self._wake.clear()
@@ -238,154 +261,60 @@ class Reporter:
         finally:
             await cancel(others)
             if self._tracker is not None:
+                with suppress(StoreError):
+                    await self._sender.release_lease(self._tracker)
                 await self._tracker.store.close()
 
     def _collect(self, now: Timestamp) -> None:
-        """Take what changed from every task, tell the listeners, and hand it to the sender."""
+        """Take what is new of every task, tell the listeners, and hand it to the sender."""
+        assert self._sender is not None
         states: list[TaskProgress] = []
         previews: dict[str, bytes] = {}
-        ttl_s = self._tracker.store.ttl_s if self._tracker else None
+        ttl_s = self._settings.ttl_s
         for task in list(self._tasks.values()):
-            preview = task.take_preview()
-            if preview is not None:
-                self._unsent_previews[task.task_id] = preview
-                previews[task.task_id] = preview[1]
-            _, stored_at = self._stored.get(task.task_id, (0, now))
-            if ttl_s and now - stored_at > ttl_s * RENEW_SHARE:
+            if task.is_stored and now - task.stored_at > ttl_s * RENEW_SHARE:
                 task.touch()
             try:
-                state = task.snapshot(now)
+                report = task.report(now)
             except Exception as error:  # a defect in one task must not end the reporting of all
-                warn_once(f"snapshot:{task.task_id}", "task %s: %r", task.task_id, error)
+                warn_once(f"report:{task.task_id}", "task %s: %r", task.task_id, error)
                 continue
-            if state is not None:
-                states.append(state)
-                self._unsent[state.task_id] = task, state
+            if report is not None:
+                states.append(report.task)
+                if report.preview is not None:
+                    previews[task.task_id] = report.preview[1]
+                self._sender.put(task, report)
         self._listeners.tell(states, previews)
-        if self._unsent and self._sender_wake is not None:
-            self._bound_undelivered()
-            self._sender_wake.set()
-
-    async def _send_for_ever(self) -> None:
-        import asyncio
-        import random
-
-        assert self._sender_wake is not None
-        retry_s = FIRST_RETRY_S
-        while True:
-            await self._sender_wake.wait()
-            self._sender_wake.clear()
-            states, self._unsent = self._unsent, {}
-            previews, self._unsent_previews = self._unsent_previews, {}
-            self._is_sending = True
-            try:
-                await self._send(states, previews)
-            except StoreError as error:
-                # What is newer by now stays; the rest goes with it next time.
-                self._unsent = states | self._unsent
-                self._unsent_previews = previews | self._unsent_previews
-                self._is_connected = False
-                warn_once(
-                    "store",
-                    "progress cannot be stored at present (%s); the task goes on, "
-                    "and its newest state follows",
-                    error,
-                )
-                await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
-                retry_s = min(MAX_RETRY_S, 2 * retry_s)
-                self._sender_wake.set()
-            except Exception as error:
-                # A defect of ours: each task is tried by itself, and those that fail are given up.
-                warn_once("send", "some progress cannot be sent: %r", error)
-                await self._send_each(states)
-            else:
-                settle("store")
-                retry_s = FIRST_RETRY_S
-            finally:
-                self._is_sending = False
+        self._bound_undelivered()
+        self._sender.wake()
 
     async def _send_now(self) -> None:
         """Let what was reported before be stored, so that a reader finds its own writes."""
         import asyncio
 
+        assert self._sender is not None
         self._collect(Timestamp(time.time()))
         for _ in range(MAX_READ_DELAY_MS):
-            if not (self._unsent or self._is_sending):
+            if self._sender.is_idle:
                 return
             await asyncio.sleep(0.001)
-
-    async def _send_each(self, states: dict[str, tuple[Task, TaskProgress]]) -> None:
-        for task_id, entry in states.items():
-            try:
-                await self._send({task_id: entry}, {})
-            except Exception as error:
-                warn_once(f"send:{task_id}", "task %s cannot be sent: %r", task_id, error)
-                if isinstance(error, StoreError):
-                    self._unsent.setdefault(task_id, entry)
-                else:
-                    self._drop(entry[0])
-
-    async def _send(
-        self, states: dict[str, tuple[Task, TaskProgress]], previews: dict[str, tuple[int, bytes]]
-    ) -> None:
-        tracker = await self._connected()
-        for task_id, (number, image) in previews.items():
-            await tracker.store.write_preview(task_id, number, image)
-        refused = await tracker.store.write(
-            [state for _, state in states.values()],
-            runs={task_id: task.run for task_id, (task, _) in states.items()},
-        )
-        now = time.time()
-        has_new = False
-        for task_id, (task, state) in states.items():
-            if task_id in refused:
-                self._resolve(task, refused[task_id])
-                continue
-            with self._lock:
-                if self._tasks.get(task_id) is not task:  # another run of the id has begun meanwhile
-                    continue
-                has_new = has_new or task_id not in self._stored
-                self._stored[task_id] = state.seq, now
-            if task.is_over and task.is_delivered(state.seq):
-                self._drop(task)
-        if has_new:
-            await tracker.store.prune()
-
-    def _resolve(self, task: Task, refusal: Refusal) -> None:
-        """Go on after a refusal: number the next state after what another writer stored."""
-        if refusal.is_same_run:  # somebody changed a stage of it from outside
-            task.rebase(attempt=refusal.attempt, seq=refusal.seq)
-        elif self._tasks.get(task.task_id) is not task:
-            return
-        elif task.task_id in self._stored:
-            self._warn_superseded(task.task_id)
-            self._drop(task)
-            return
-        else:  # the id was used before: this run is the next attempt
-            task.rebase(attempt=refusal.attempt + 1, seq=refusal.seq)
-        self.wake()
-
-    def _warn_superseded(self, task_id: str) -> None:
-        warn_once(
-            f"superseded:{task_id}",
-            "task %s was taken up by another run of the same id and is no longer reported from the first one",
-            task_id,
-        )
 
     def _drop(self, task: Task) -> None:
         with self._lock:
             if self._tasks.get(task.task_id) is not task:
                 return
             del self._tasks[task.task_id]
-            self._stored.pop(task.task_id, None)
         self._listeners.forget({task.task_id})
 
     def _bound_undelivered(self) -> None:
+        assert self._sender is not None
         over = [task for task in list(self._tasks.values()) if task.is_over]
         for task in over[: max(0, len(over) - MAX_UNDELIVERED)]:
             self._drop(task)
-            self._unsent.pop(task.task_id, None)
-            self._unsent_previews.pop(task.task_id, None)
+            self._sender.forget(task.task_id)
+
+    def _disconnected(self) -> None:
+        self._is_connected = False
 
     async def _connected(self) -> ProgressTracker:
         from headway.store.tasks import TaskStore
@@ -401,49 +330,8 @@ class Reporter:
             self._has_imported.set()  # whether or not it answers
         return self._tracker
 
-    async def _poll_others(self) -> None:
-        """Follow the tasks of other processes for the listeners."""
-        import asyncio
-
-        seen: dict[str, int] = {}
-        while True:
-            await asyncio.sleep(POLL_S)
-            wanted = self._listeners.wanted() - self._tasks.keys()
-            seen = {task_id: seq for task_id, seq in seen.items() if task_id in wanted}
-            if not wanted:
-                continue
-            try:
-                tracker = await self._connected()
-                stored = await tracker.store.read(wanted)
-                newer = {i: s for i, s in stored.items() if s.seq > seen.get(i, -1)}
-                states = [TaskProgress.from_json(found.data) for found in newer.values()]
-                previews = await self._fetch_previews(tracker, states)
-            except StoreError:
-                self._is_connected = False
-                continue
-            except (HeadwayError, ValueError) as error:
-                warn_once("poll", "a task of another process cannot be shown: %s", error)
-                continue
-            seen |= {task_id: found.seq for task_id, found in newer.items()}
-            self._listeners.tell(states, previews)
-            self._listeners.forget({state.task_id for state in states if state.status.is_over})
-
-    async def _fetch_previews(self, tracker: ProgressTracker, states: list[TaskProgress]) -> dict[str, bytes]:
-        previews = {}
-        for state in states:
-            if state.preview_url is not None:
-                number = int(state.preview_url.rpartition("/")[2])
-                image = await tracker.store.read_preview(state.task_id, number)
-                if image is not None:
-                    previews[state.task_id] = image
-        return previews
-
     def _undelivered(self) -> list[str]:
-        return [
-            task_id
-            for task_id, task in list(self._tasks.items())
-            if not task.is_delivered(self._stored.get(task_id, (None, 0.0))[0])
-        ]
+        return [task_id for task_id, task in list(self._tasks.items()) if not task.is_delivered]
 
     def _before_fork(self) -> None:
         """Let the thread finish its imports: a child would find the modules half made, for ever."""

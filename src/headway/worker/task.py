@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from msgspec.structs import replace
 
 from headway import transitions
-from headway.errors import StageOrderError
+from headway.errors import StageOrderError, StoreUnavailableError, TaskStateError
 from headway.eta.pace import Pace
 from headway.models import (
     StageStatus,
@@ -27,11 +27,15 @@ from headway.models import (
     TaskStatus,
     Timestamp,
     error_text,
+    parse_level,
     plain_values,
 )
+from headway.store.reports import Report
 from headway.worker.loop import Loop
 from headway.worker.nesting import LoopStack
+from headway.worker.outbox import Outbox
 from headway.worker.previews import PreviewSlot
+from headway.worker.resumption import Resumption
 
 if TYPE_CHECKING:
     from headway.worker.reporter import Reporter
@@ -40,6 +44,7 @@ T = TypeVar("T")
 
 # How often the estimate of a task that reports nothing is made anew.
 SILENT_ESTIMATE_S = 1.0
+FLUSH_TIMEOUT_S = 10.0
 
 
 class Task:
@@ -59,6 +64,8 @@ class Task:
         Shows the task in a notebook; ``None`` where there is none.
     show
         Whether the task is shown by itself when its block begins.
+    resumption
+        What an earlier attempt left, of a task that is taken up again.
 
     Attributes
     ----------
@@ -73,28 +80,36 @@ class Task:
         reporter: Reporter,
         view: Callable[[Task], None] | None = None,
         show: bool = True,
+        resumption: Resumption | None = None,
     ) -> None:
         self.task_id = state.task_id
         # From the clock, so that a run that takes up an old id is above what viewers have seen of it.
-        self._state = replace(state, seq=int(1_000 * state.created_at))
+        self._state = state if resumption else replace(state, seq=int(1_000 * state.created_at))
         # Tells this run from any other of the same id, of this process or another.
-        self.run = os.urandom(8).hex()
+        self.run = resumption.run if resumption else new_run()
         self._reporter = reporter
         self._view = view
         self._shows_itself = show
         self._lock = threading.RLock()
         self._pace = Pace()
         self._is_detached = False
-        self._is_changed = True
-        # What the running stage was told since the last look: folded into the state by `snapshot`.
+        self._is_changed = resumption is None
+        # What the running stage was told since the last look: folded into the state by `report`.
         self._told: dict[str, Any] = {}
         self._loops = LoopStack()
         self._block: str | None = None
         self._stage_began = time.monotonic()
-        # At most one preview a second: ten numbers a second are never used up, and a run that takes up the
-        # id again begins above those of the run before.
-        first = int(10 * state.created_at)
-        self._preview = PreviewSlot(self.task_id, reporter.previews, first_number=first)
+        self._resumption = resumption or Resumption(run=self.run)
+        # At most one preview a second: ten numbers a second are never used up, and an attempt begins above
+        # those of the one before. The same holds for a million log entries a second.
+        began = state.updated_at
+        previews = PreviewSlot(self.task_id, reporter.previews, first_number=int(10 * began))
+        self._outbox = Outbox(
+            previews,
+            first_log_id=max(int(1_000_000 * began), self._resumption.log_id + 1),
+            checkpoint=self._resumption.checkpoint,
+            delivered_seq=state.seq if resumption else 0,
+        )
         reporter.add(self)
 
     def __repr__(self) -> str:
@@ -134,11 +149,19 @@ class Task:
             self._fold(_now())
             return self._state
 
+    @property
+    def last_checkpoint(self) -> dict[str, Any] | None:
+        """What `checkpoint` was given last, in this attempt or an earlier one; ``None`` for nothing."""
+        return self._outbox.checkpoint
+
     def stage(self, stage_id: str, *, message: str | None = None, total: int | None = None) -> StageBlock:
         """Open a stage for the length of a ``with`` block.
 
         Stages run once each, in order. Entering one completes the stage before, if it still runs, and skips
         those passed over. An exception that leaves the block marks the stage failed.
+
+        In a task that was taken up again, the stage that was interrupted goes on, and one that an earlier
+        attempt finished keeps its times: its block may be entered again, and shows as a message only.
 
         Parameters
         ----------
@@ -169,6 +192,7 @@ class Task:
         stage: str | None = None,
         total: int | None = None,
         message: str | None = None,
+        initial: int = 0,
     ) -> Iterator[T]:
         """Iterate over anything and report how far the loop is, for about 10 ns an item.
 
@@ -185,11 +209,15 @@ class Task:
             How many items there will be; by default the iterable's own length, if it has one.
         message
             One line about what is being done.
+        initial
+            How many items an earlier attempt has done, which are not in `items`; they are counted in.
 
         Raises
         ------
         UnknownStageError, StageOrderError
             As `stage`, but at once.
+        InvalidProgressError
+            When the total or `initial` is not a whole number of at least 0.
         TotalMismatchError
             At the first item beyond a total that was given, or when the items end before it.
         """
@@ -197,13 +225,14 @@ class Task:
             transitions.stage_index(self._state, stage)
         if total is not None:
             total = transitions.check_count(total, least=0, what="a total")
+        initial = transitions.check_count(initial, least=0, what="a count of items done before")
         opened = False
 
         def start() -> None:
             nonlocal opened
             with self._lock:
                 opened = self._reach(stage)
-                self._loops.begin(loop)
+                self._loops.begin(loop, initial=initial)
                 if message is not None:
                     self._tell(message=message)
 
@@ -211,7 +240,7 @@ class Task:
             with self._lock:
                 self._is_changed = True
                 if opened and self._loops.is_outermost(loop):
-                    self._end_stage(StageStatus.COMPLETED)
+                    self._end_opened()
 
         loop = Loop(items, total=total, on_start=start, on_end=end)
         return iter(loop)
@@ -250,6 +279,9 @@ class Task:
         """
         with self._lock:
             transitions.check_running(self._state)
+            if self._resumption.is_redoing(stage):
+                self._tell(message=message)
+                return
             stage = stage or self._running or self._default_stage()
             known = self._state.stages[transitions.stage_index(self._state, stage)]
             told = self._told if stage == self._state.current_stage else {}
@@ -282,7 +314,79 @@ class Task:
             ``(H, W, 4)``.
         """
         if not self._is_detached:
-            self._preview.offer(image)
+            self._outbox.previews.offer(image)
+
+    def log(self, message: str, level: str = "info", **metadata: Any) -> None:
+        """Add a line to the task's log.
+
+        The newest 2,000 lines of a task are kept. While Redis is away, 1,000 wait; the oldest of level debug
+        are dropped first, then the oldest, and how many were is kept too.
+
+        Parameters
+        ----------
+        message
+            At most 4,000 characters.
+        level
+            ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
+        **metadata
+            JSON values.
+
+        Raises
+        ------
+        UsageError
+            When the level is not one, or the metadata have no JSON form.
+        """
+        self._outbox.log(parse_level(level), message, metadata, now=_now())
+
+    def checkpoint(self, value: Mapping[str, Any]) -> None:
+        """Keep a small value with the task, so that the next attempt can skip what is done.
+
+        The newest one is stored, with the progress that was reported before it; `flush` waits until it is.
+
+        Parameters
+        ----------
+        value
+            JSON values, at most 16 kB.
+
+        Raises
+        ------
+        InvalidParamsError
+            When it has no JSON form, or is too large.
+        """
+        self._outbox.save_checkpoint(value)
+
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+        """Wait until what was reported before is in Redis.
+
+        What it has acknowledged survives the death of the worker and of the embedded server. A preview that
+        is still being encoded is not waited for.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait at most.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When Redis did not take it in time; it is sent once Redis is back.
+        TaskStateError
+            When a newer attempt has taken the task up, or the task is another process's.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            if self._is_detached:
+                raise TaskStateError(f"expected a task of this process, but {self.task_id!r} is its parent's")
+            self._fold(_now())
+            is_new = self._is_changed or self._outbox.has_news
+            seq = self._state.seq + 1 if is_new else self._state.seq
+        self._reporter.wake()
+        if self._outbox.wait(seq, timeout_s):
+            self._reporter.persist(max(0.0, deadline - time.monotonic()))
+        elif self._outbox.is_fenced:
+            raise TaskStateError(f"expected the newest attempt, but task {self.task_id!r} was taken up again")
+        else:
+            raise StoreUnavailableError(f"Redis did not take task {self.task_id!r} within {timeout_s:g} s")
 
     def complete(self) -> None:
         """End the task as completed; the ``with`` block does it by itself."""
@@ -295,40 +399,64 @@ class Task:
 
     # What the reporter's thread calls.
 
-    def snapshot(self, now: Timestamp) -> TaskProgress | None:
-        """Return the newest state when it differs from the last that was returned, else ``None``."""
+    def report(self, now: Timestamp) -> Report | None:
+        """Return what is new since the last report, ``None`` for nothing."""
         with self._lock:
             self._fold(now)
+            preview = self._outbox.previews.take()
+            if preview is not None:
+                url = f"headway/tasks/{self.task_id}/previews/{preview[0]}"
+                self._set(replace(self._state, preview_url=url))
             state = self._state
             # Silence is evidence: an estimate that nothing confirms is made anew.
             is_due = state.eta is not None and now - state.updated_at >= SILENT_ESTIMATE_S
-            if not (self._is_changed or is_due):
+            if not (self._is_changed or is_due or self._outbox.has_news):
                 return None
             self._is_changed = False
             eta = None if state.status.is_over else self._pace.estimate(state, now=now)
             self._state = replace(state, eta=eta, seq=state.seq + 1, updated_at=now)
-            return self._state
+            checkpoint, entries, dropped = self._outbox.take()
+            return Report(
+                task=self._state,
+                run=self.run,
+                worker=self._reporter.worker,
+                checkpoint=checkpoint,
+                entries=entries,
+                dropped=dropped,
+                preview=preview,
+            )
 
-    def take_preview(self) -> tuple[int, bytes] | None:
-        """Return the newest encoded preview once, with its number, and name it in the state."""
-        encoded = self._preview.take()
-        if encoded is not None:
-            with self._lock:
-                url = f"headway/tasks/{self.task_id}/previews/{encoded[0]}"
-                self._set(replace(self._state, preview_url=url))
-        return encoded
-
-    def is_delivered(self, seq: int | None) -> bool:
-        """Whether a viewer of the state of that number has missed nothing."""
+    @property
+    def is_delivered(self) -> bool:
+        """Whether everything that was reported is stored."""
         with self._lock:
             self._fold(_now())
-            left = self._is_changed or (self._state.status.is_over and self._preview.is_busy)
-            return not left and seq == self._state.seq
+            is_over = self._state.status.is_over
+            left = self._is_changed or self._outbox.has_news or (is_over and self._outbox.previews.is_busy)
+            return not left and self._outbox.delivered_seq == self._state.seq
 
     @property
     def is_over(self) -> bool:
         """Whether the task has ended."""
         return self._state.status.is_over
+
+    @property
+    def stored_at(self) -> float:
+        """When a state was stored last, UTC seconds since the epoch; 0 for never."""
+        return self._outbox.delivered_at
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether any state of this run was stored."""
+        return self._outbox.delivered_seq > 0
+
+    def acknowledge(self, seq: int, *, now: float) -> None:
+        """Take note that a state, and what was reported with it, is stored."""
+        self._outbox.acknowledge(seq, now=now)
+
+    def fence(self) -> None:
+        """Take note that a newer attempt has taken the task up: this handle goes quiet."""
+        self._outbox.fence()
 
     def rebase(self, *, attempt: int, seq: int) -> None:
         """Let the next state follow what is stored, which another writer has written."""
@@ -342,6 +470,7 @@ class Task:
     def detach(self) -> None:
         """Stop reporting: the task is another process's since a fork."""
         self._lock = threading.RLock()
+        self._outbox.detach()
         self._is_detached = True
 
     # How the state changes; the caller holds the lock.
@@ -363,10 +492,14 @@ class Task:
     def _reach(self, stage: str | None) -> bool:
         """Make the stage the running one; return whether it began just now."""
         transitions.check_running(self._state)
+        if self._resumption.is_redoing(stage):
+            return False
         if stage is None:
             stage = self._running or self._default_stage()
-        if stage == self._running or (stage == self._state.current_stage == transitions.QUEUE_STAGE):
-            return False
+        is_current = stage == self._running or (stage == self._state.current_stage == transitions.QUEUE_STAGE)
+        if is_current and self._block in (None, stage):
+            self._end_redo()
+            return self._resumption.go_on(stage)
         if self._block is not None:
             raise StageOrderError(
                 f"expected the block of stage {self._block!r} to be left before {stage!r} begins: "
@@ -374,6 +507,10 @@ class Task:
             )
         now = _now()
         self._fold(now)
+        self._end_redo()
+        if stage in self._resumption.finished:
+            self._begin_redo(stage)
+            return True
         state = self._state
         running = self._running
         if running is not None:
@@ -384,6 +521,20 @@ class Task:
         self._stage_began = time.monotonic()
         self._loops.clear()
         return True
+
+    def _begin_redo(self, stage: str) -> None:
+        """Do again what an earlier attempt has finished: only a message tells of it."""
+        known = self._state.stages[transitions.stage_index(self._state, stage)]
+        shown = self._state.stage(self._state.current_stage or "")
+        self._loops.clear()
+        self._resumption.begin_redo(known, message=shown.message if shown else None)
+        self._tell(message=None)
+
+    def _end_redo(self) -> None:
+        if self._resumption.redone is not None:
+            self._told["message"] = self._resumption.end_redo()
+            self._loops.clear()
+            self._fold(_now())
 
     def _open_block(self, stage: str, *, message: str | None, total: int | None) -> None:
         with self._lock:
@@ -398,10 +549,18 @@ class Task:
             self._block = None
             if self._state.status.is_over or _is_cancellation(error):
                 return
-            if error is None:
+            if self._resumption.redone is not None:
+                self._end_redo()
+            elif error is None:
                 self._end_stage(StageStatus.COMPLETED)
             else:
                 self._end_stage(StageStatus.FAILED, error=error_text(error))
+
+    def _end_opened(self) -> None:
+        if self._resumption.redone is not None:
+            self._end_redo()
+        else:
+            self._end_stage(StageStatus.COMPLETED)
 
     def _end_stage(self, status: StageStatus, *, error: str | None = None) -> None:
         now = _now()
@@ -421,6 +580,8 @@ class Task:
             transitions.check_running(self._state)
             now = _now()
             self._fold(now)
+            if status is TaskStatus.COMPLETED:
+                self._end_redo()
             state = self._state
             running = self._running
             if running is not None and status is TaskStatus.COMPLETED:
@@ -430,11 +591,12 @@ class Task:
             self._set(transitions.finish(state, status, now=now, error=error))
             self._loops.clear()
             self._block = None
-        self._preview.close()
+        self._outbox.previews.close()
         self._reporter.wake()
 
     def _stage_elapsed(self) -> float:
-        return time.monotonic() - self._stage_began
+        earlier = self._resumption.elapsed_s(self._state.current_stage)
+        return earlier + time.monotonic() - self._stage_began
 
     def _set(self, state: TaskProgress) -> None:
         self._state = state
@@ -445,6 +607,7 @@ class Task:
     def _tell(self, **facts: object) -> None:
         if facts.get("message") is not None:
             facts["message"] = str(facts["message"])  # here, where it may raise
+        facts = self._resumption.shown(facts)
         self._told.update({name: fact for name, fact in facts.items() if fact is not None})
         if self._is_detached:
             self._reporter.warn_detached(self.task_id)
@@ -455,7 +618,7 @@ class Task:
         current = self._state.stage(self._state.current_stage or "")
         if current is None:
             return
-        if self._loops.has_news():
+        if self._loops.has_news() and self._resumption.redone is None:
             told |= self._loops.read(told.get("total") or current.total)  # what they count, they know best
         if told:
             self._set(transitions.update_stage(self._state, current.id, now=now, **told))
@@ -493,6 +656,11 @@ class StageBlock:
     ) -> None:
         """Say how far the stage is; see `Task.update`."""
         self._task.update(progress, done=done, total=total, message=message, metadata=metadata)
+
+
+def new_run() -> str:
+    """Make a name for one run of a task that no other run has."""
+    return os.urandom(8).hex()
 
 
 def new_task_id(template_id: str) -> str:

@@ -1,0 +1,112 @@
+"""Commands and scripts on whatever Redis there is: one server, Sentinel's primary, or a cluster.
+
+Redis away, slow or refusing is one error here, `StoreUnavailableError`, raised within the client's time-outs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from headway.errors import StoreUnavailableError
+from headway.store import clients
+
+#: Keys and arguments of one call of a script.
+Call = tuple[Sequence[str], Sequence[Any]]
+
+
+class Script:
+    """A Lua script of this folder, by its file's name."""
+
+    def __init__(self, name: str) -> None:
+        self.text = (files("headway.store") / name).read_text()
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    def command(self, call: Call) -> tuple[Any, ...]:
+        """Return the command that makes a call."""
+        names, arguments = call
+        return ("EVALSHA", self.sha, len(names), *names, *arguments)
+
+
+class Commands:
+    """The way to one Redis; it connects by itself, again after each loss.
+
+    Parameters
+    ----------
+    url
+        As `headway.store.clients.open_client` reads it.
+
+    Attributes
+    ----------
+    client
+        For single commands, under `unavailable`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.client = clients.open_client(url)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    async def run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run some commands, each on keys of one slot, in one round trip a server, in this order there.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When one of them fails; the others may have been run.
+        """
+        with unavailable():
+            return _checked(await clients.run_all(self.client, commands))
+
+    async def call(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Call a script several times, as `run` does; a server that does not know it yet is told."""
+        with unavailable():
+            results = await clients.run_all(self.client, [script.command(call) for call in calls])
+            unknown = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
+            if unknown:
+                await clients.load_script(self.client, script.text)
+                again = await clients.run_all(self.client, [script.command(calls[i]) for i in unknown])
+                for i, result in zip(unknown, again, strict=True):
+                    results[i] = result
+            return _checked(results)
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str) -> AsyncIterator[Any]:
+        """Listen to a channel.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        with unavailable():
+            subscription = clients.subscribe(self.client, channel)
+            pubsub = await subscription.__aenter__()
+        try:
+            yield pubsub
+        finally:
+            with unavailable():
+                await subscription.__aexit__(None, None, None)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn what redis-py raises into the one error of the store."""
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailableError(f"Redis does not answer: {type(error).__name__}: {error}") from error
+
+
+def _checked(results: list[Any]) -> list[Any]:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results

@@ -1,0 +1,139 @@
+"""What goes into the store of one task, and what comes out of it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from headway.models import LogEntry, LogLevel, TaskProgress, TaskStatus
+
+# Log entries of one task that wait to be stored: those of 1,000 tasks take some 200 MB at worst.
+MAX_WAITING_ENTRIES = 1_000
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new of one task; it is stored as a whole, or refused as a whole.
+
+    Parameters
+    ----------
+    task
+        The newest state.
+    run
+        Which run of the task it is of: one run writes an attempt. Empty for a change from outside, which is
+        written for whoever runs the task.
+    worker
+        The process whose lease keeps the task from being lost; empty to leave it as it is stored.
+    expected_seq
+        Write only where the stored state has this ``seq``; 0 for "only where none is stored".
+    checkpoint
+        JSON; ``None`` to leave it as it is stored, empty to drop it.
+    entries
+        New log entries, their ids rising.
+    dropped
+        How many log entries were dropped before they came here.
+    preview
+        A preview's number and its JPEG bytes.
+    """
+
+    task: TaskProgress
+    run: str = ""
+    worker: str = ""
+    expected_seq: int | None = None
+    checkpoint: bytes | None = None
+    entries: tuple[LogEntry, ...] = ()
+    dropped: int = 0
+    preview: tuple[int, bytes] | None = None
+
+    def after(self, older: Report | None) -> Report:
+        """Put into this report what an older one, that could not be delivered, holds besides its state."""
+        if older is None or older.run != self.run:
+            return self
+        entries, dropped = bounded_entries([*older.entries, *self.entries])
+        return replace(
+            self,
+            checkpoint=self.checkpoint if self.checkpoint is not None else older.checkpoint,
+            entries=tuple(entries),
+            dropped=older.dropped + self.dropped + dropped,
+            preview=self.preview or older.preview,
+        )
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest state of a task as Redis holds it.
+
+    Parameters
+    ----------
+    seq
+        The state's number.
+    data
+        Its JSON, as the worker wrote it.
+    status
+        What the task does, empty where an earlier version wrote it.
+    worker
+        The process that runs the task; empty when it is over, lost, or nobody's.
+    log_id
+        The id of its newest log entry, 0 where there is none.
+    """
+
+    seq: int
+    data: bytes
+    status: str = ""
+    worker: str = ""
+    log_id: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task has ended for good."""
+        return self.status in _OVER
+
+
+_OVER = frozenset(status.value for status in TaskStatus if status.is_over)
+
+
+class Attached(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that was taken up again.
+
+    Parameters
+    ----------
+    task
+        The new attempt's first state.
+    checkpoint
+        The newest checkpoint, ``None`` where there is none.
+    log_id
+        The id of the newest log entry, 0 where there is none.
+    """
+
+    task: TaskProgress
+    checkpoint: dict[str, Any] | None = None
+    log_id: int = 0
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a report was not stored: what is stored is not older."""
+
+    attempt: int
+    seq: int
+    is_same_run: bool = True
+
+
+def bounded_entries(entries: list[LogEntry]) -> tuple[list[LogEntry], int]:
+    """Drop what is too much: the oldest of level debug first, then the oldest.
+
+    Returns
+    -------
+    entries, dropped
+        What is kept, and how many are not.
+    """
+    over = len(entries) - MAX_WAITING_ENTRIES
+    if over <= 0:
+        return entries, 0
+    first = {i for i, _ in islice(filter(_is_debug, enumerate(entries)), over)}
+    kept = [entry for i, entry in enumerate(entries) if i not in first]
+    return kept[max(0, len(kept) - MAX_WAITING_ENTRIES) :], over
+
+
+def _is_debug(numbered: tuple[int, LogEntry]) -> bool:
+    return numbered[1].level is LogLevel.DEBUG

@@ -1,0 +1,139 @@
+"""The outbox: what a task has to deliver besides its state, and how far it is delivered.
+
+Filled by the user's threads, emptied by the reporter's. Log entries wait in bounded number, of checkpoints
+and previews the newest waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headway.models import (
+    MAX_ERROR_CHARS,
+    LogEntry,
+    LogLevel,
+    Timestamp,
+    encode_json,
+    plain_values,
+    shorten,
+)
+from headway.store.reports import MAX_WAITING_ENTRIES, bounded_entries
+
+if TYPE_CHECKING:
+    from headway.worker.previews import PreviewSlot
+
+# Waiting entries are cut to their bound only now and then, because that looks at all of them.
+SLACK = 1.25
+
+
+class Outbox:
+    """One task's; see the module.
+
+    Parameters
+    ----------
+    previews
+        The task's previews.
+    first_log_id
+        The id of the first log entry; above those of earlier attempts.
+    checkpoint
+        The newest checkpoint of an earlier attempt.
+    delivered_seq
+        The state that is stored already, 0 for none.
+
+    Attributes
+    ----------
+    checkpoint
+        The newest checkpoint, of this attempt or of the one before it; ``None`` where there is none.
+    delivered_seq, delivered_at
+        The newest state that is stored, and when it was, UTC seconds since the epoch; 0 for none.
+    """
+
+    def __init__(
+        self,
+        previews: PreviewSlot,
+        *,
+        first_log_id: int,
+        checkpoint: dict[str, Any] | None = None,
+        delivered_seq: int = 0,
+    ) -> None:
+        self.previews = previews
+        self.checkpoint = checkpoint
+        self.delivered_seq = delivered_seq
+        self.delivered_at = 0.0
+        self.is_fenced = False
+        self._next_log_id = first_log_id
+        self._entries: list[LogEntry] = []
+        self._dropped = 0
+        self._new_checkpoint: bytes | None = None
+        self._changed = threading.Condition()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a log entry or a checkpoint waits to be taken."""
+        return bool(self._entries) or self._new_checkpoint is not None
+
+    def log(self, level: LogLevel, message: str, metadata: Mapping[str, Any], *, now: Timestamp) -> None:
+        """Add a log entry.
+
+        Raises
+        ------
+        InvalidParamsError
+            When the metadata have no JSON form.
+        """
+        values = plain_values(dict(metadata), what="metadata") if metadata else {}
+        text = shorten(str(message), MAX_ERROR_CHARS)
+        with self._changed:
+            self._entries.append(
+                LogEntry(id=self._next_log_id, timestamp=now, level=level, message=text, metadata=values)
+            )
+            self._next_log_id += 1
+            if len(self._entries) > SLACK * MAX_WAITING_ENTRIES:
+                self._bound()
+
+    def save_checkpoint(self, value: Mapping[str, Any]) -> None:
+        """Replace the checkpoint.
+
+        Raises
+        ------
+        InvalidParamsError
+            When it has no JSON form, or one of more than 16 kB.
+        """
+        plain = plain_values(dict(value), what="a checkpoint")
+        with self._changed:
+            self.checkpoint, self._new_checkpoint = plain, encode_json(plain)
+
+    def take(self) -> tuple[bytes | None, tuple[LogEntry, ...], int]:
+        """Return, once, the new checkpoint, the new log entries, and how many of these were dropped."""
+        with self._changed:
+            self._bound()
+            taken = self._new_checkpoint, tuple(self._entries), self._dropped
+            self._new_checkpoint, self._entries, self._dropped = None, [], 0
+        return taken
+
+    def acknowledge(self, seq: int, *, now: float) -> None:
+        """Remember that the state of that number, and what went with it, is stored."""
+        with self._changed:
+            self.delivered_seq, self.delivered_at = max(seq, self.delivered_seq), now
+            self._changed.notify_all()
+
+    def fence(self) -> None:
+        """Deliver nothing more: a newer attempt has taken the task up."""
+        with self._changed:
+            self.is_fenced = True
+            self._changed.notify_all()
+
+    def wait(self, seq: int, timeout_s: float) -> bool:
+        """Wait until the state of that number, or a newer one, is stored; return whether it is."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_fenced or self.delivered_seq >= seq, timeout_s)
+            return self.delivered_seq >= seq
+
+    def detach(self) -> None:
+        """Let go of a lock that another thread held while this process was forked."""
+        self._changed = threading.Condition()
+
+    def _bound(self) -> None:
+        self._entries, dropped = bounded_entries(self._entries)
+        self._dropped += dropped

@@ -1,0 +1,197 @@
+"""The sender: brings reports to the store, and keeps the process's lease while it has tasks.
+
+Of each task it holds one report that is not yet delivered, the newest state with everything that older ones
+held besides. While Redis is away it tries again, with capped and jittered back-off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from headway.diagnostics import settle, warn_once
+from headway.errors import StoreError
+from headway.store.leases import RENEW_S
+from headway.store.reports import Refusal, Report
+
+if TYPE_CHECKING:
+    from headway.tracker import ProgressTracker
+    from headway.worker.task import Task
+
+FIRST_RETRY_S = 0.1
+# A worker must be back before its lease, which counts anew after a restart of Redis, is missed.
+MAX_RETRY_S = 1.0
+
+
+class Sender:
+    """The sender of one reporter; everything here runs on the reporter's event loop.
+
+    Parameters
+    ----------
+    worker
+        Names this process among the leases.
+    tasks
+        The tasks that are reported, as they are at each look.
+    connect
+        Gives the tracker, connected.
+    lost
+        Called when the connection is gone.
+    drop
+        Called with a task that is reported no more.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        tasks: Mapping[str, Task],
+        *,
+        connect: Callable[[], Awaitable[ProgressTracker]],
+        lost: Callable[[], None],
+        drop: Callable[[Task], None],
+    ) -> None:
+        self._worker = worker
+        self._tasks = tasks
+        self._connect = connect
+        self._lost = lost
+        self._drop = drop
+        self._unsent: dict[str, tuple[Task, Report]] = {}
+        self._wake = asyncio.Event()
+        self._is_sending = False
+        self._renewed_at: float | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not (self._unsent or self._is_sending)
+
+    def put(self, task: Task, report: Report) -> None:
+        """Take a task's newest report, with what an older one holds that could not be sent yet."""
+        _, older = self._unsent.get(task.task_id, (task, None))
+        self._unsent[task.task_id] = task, report.after(older)
+
+    def forget(self, task_id: str) -> None:
+        """Give up a task's report."""
+        self._unsent.pop(task_id, None)
+
+    def wake(self) -> None:
+        """Send what was put, now."""
+        if self._unsent:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send for ever."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_S if self._tasks else None):
+                    await self._wake.wait()
+            self._wake.clear()
+            some, self._unsent = self._unsent, {}
+            self._is_sending = True
+            try:
+                await self._send(some)
+            except StoreError as error:
+                self._put_back(some)
+                self._lost()
+                warn_once(
+                    "store",
+                    "progress cannot be stored at present (%s); the task goes on, "
+                    "and its newest state follows",
+                    error,
+                )
+                await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
+                retry_s = min(MAX_RETRY_S, 2 * retry_s)
+                self._wake.set()
+            except Exception as error:
+                # A defect of ours: each task is tried by itself, and those that fail are given up.
+                warn_once("send", "some progress cannot be sent: %r", error)
+                await self._send_each(some)
+            else:
+                settle("store")
+                retry_s = FIRST_RETRY_S
+            finally:
+                self._is_sending = False
+
+    async def renew_lease(self, tracker: ProgressTracker) -> None:
+        """Make sure of the lease; after a time without one have every task stored again."""
+        now = time.monotonic()
+        if self._renewed_at is not None and now - self._renewed_at < RENEW_S:
+            return
+        has_lapsed = await tracker.store.leases.renew(self._worker)
+        if has_lapsed and self._renewed_at is not None:
+            for task in list(self._tasks.values()):
+                task.touch()
+        self._renewed_at = now
+
+    async def release_lease(self, tracker: ProgressTracker) -> None:
+        """Let whoever reads know at once that this process runs its tasks no more."""
+        if self._renewed_at is not None:
+            self._renewed_at = None
+            await tracker.store.leases.release(self._worker)
+
+    def _put_back(self, some: dict[str, tuple[Task, Report]]) -> None:
+        for task_id, (task, report) in some.items():
+            newer = self._unsent.get(task_id)
+            self._unsent[task_id] = (newer[0], newer[1].after(report)) if newer else (task, report)
+
+    async def _send_each(self, some: dict[str, tuple[Task, Report]]) -> None:
+        for task_id, entry in some.items():
+            try:
+                await self._send({task_id: entry})
+            except Exception as error:
+                warn_once(f"send:{task_id}", "task %s cannot be sent: %r", task_id, error)
+                if isinstance(error, StoreError):
+                    self._put_back({task_id: entry})
+                else:
+                    self._drop(entry[0])
+
+    async def _send(self, some: dict[str, tuple[Task, Report]]) -> None:
+        if not (some or self._tasks):
+            return
+        tracker = await self._connect()
+        await self.renew_lease(tracker)
+        refused = await tracker.store.write([report for _, report in some.values()])
+        now = time.time()
+        has_new = False
+        for task_id, (task, report) in some.items():
+            if task_id in refused:
+                self._resolve(task, report, refused[task_id])
+                continue
+            has_new = has_new or not task.is_stored
+            task.acknowledge(report.task.seq, now=now)
+            if task.is_over and task.is_delivered:
+                self._drop(task)
+        if has_new:
+            await tracker.store.prune()
+
+    def _resolve(self, task: Task, report: Report, refusal: Refusal) -> None:
+        """Go on after a refusal: number the next state after what another writer stored."""
+        if refusal.is_same_run:  # somebody changed a stage of it from outside, or called it lost
+            task.rebase(attempt=refusal.attempt, seq=refusal.seq)
+        elif self._tasks.get(task.task_id) is not task:
+            task.fence()
+            return
+        elif task.is_stored:
+            warn_superseded(task.task_id)
+            task.fence()
+            self._drop(task)
+            return
+        else:  # the id was used before: this run is the next attempt, with nothing of the one before
+            task.rebase(attempt=refusal.attempt + 1, seq=refusal.seq)
+            report = replace(report, checkpoint=report.checkpoint or b"")
+        self._put_back({task.task_id: (task, report)})
+
+
+def warn_superseded(task_id: str) -> None:
+    """Say once that a run of a task is reported no more."""
+    warn_once(
+        f"superseded:{task_id}",
+        "task %s was taken up by another run of the same id and is no longer reported from the first one",
+        task_id,
+    )

@@ -1,0 +1,19 @@
+"""Reports as short as tests want them."""
+
+from __future__ import annotations
+
+from headway.models import LogEntry, LogLevel, TaskProgress, Timestamp
+from headway.store.reports import Report
+
+
+def reports(*tasks: TaskProgress) -> list[Report]:
+    """One plain report of each task."""
+    return [Report(task=task) for task in tasks]
+
+
+def log_entries(count: int, *, first: int = 1, level: LogLevel = LogLevel.INFO) -> tuple[LogEntry, ...]:
+    """As many log entries, numbered from `first`."""
+    return tuple(
+        LogEntry(id=number, timestamp=Timestamp(1_000 + number), level=level, message=f"line {number}")
+        for number in range(first, first + count)
+    )

@@ -1,0 +1,162 @@
+"""The stored log of a task: bounded, each entry once, read in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from redis import Redis
+
+from headway import transitions
+from headway.errors import UsageError
+from headway.models import LogEntry, LogLevel, TaskProgress, Timestamp
+from headway.stages import parse_stages
+from headway.store import keys
+from headway.store.reports import Report, bounded_entries
+from headway.store.tasks import KEPT_LOG_ENTRIES
+from headway.tracker import ProgressTracker
+from tests.reports import log_entries
+
+OpenTracker = Callable[..., Any]
+
+
+def state(seq: int = 1, *, attempt: int = 1) -> TaskProgress:
+    task = transitions.create("a", "t", parse_stages({"run": 1.0}), now=Timestamp(1_000))
+    return replace(task, seq=seq, attempt=attempt)
+
+
+def ids(entries: tuple[LogEntry, ...]) -> list[int]:
+    return [entry.id for entry in entries]
+
+
+async def whole(tracker: ProgressTracker, **options: Any) -> tuple[list[int], int]:
+    """Read all pages: the ids of the entries, and how many were dropped."""
+    found: list[int] = []
+    since: int | None = 0
+    while since is not None:
+        page = await tracker.read_logs("a", since=since, **options)
+        found += ids(page.entries)
+        since = page.cursor
+    return found, page.dropped
+
+
+async def test_entries_are_read_in_the_order_in_which_they_were_written(open_tracker: OpenTracker) -> None:
+    entries = tuple(
+        replace(entry, level=list(LogLevel)[entry.id % 4], metadata={"step": entry.id})
+        for entry in log_entries(25)
+    )
+    async with open_tracker() as tracker:
+        await tracker.store.write([Report(task=state(1), entries=entries[:10])])
+        await tracker.store.write([Report(task=state(2), entries=entries[10:])])
+        assert (await tracker.read_logs("a")).entries == entries
+        assert await whole(tracker, limit=4) == (list(range(1, 26)), 0)
+        assert await whole(tracker, limit=25) == (list(range(1, 26)), 0)
+        assert (await tracker.read_logs("missing")).entries == ()
+        for level in LogLevel:
+            wanted = [entry.id for entry in entries if entry.level.rank >= level.rank]
+            for limit in (1, 4, 1_000):
+                assert await whole(tracker, level=level.value, limit=limit) == (wanted, 0)
+        assert ids((await tracker.read_logs("a", since=7, limit=3)).entries) == [8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 1_001}, {"since": -1}, {"since": 2**53 + 1}, {"level": "loud"}]
+)
+async def test_what_cannot_be_read_is_refused(open_tracker: OpenTracker, query: Any) -> None:
+    async with open_tracker() as tracker:
+        with pytest.raises(UsageError, match="expected"):
+            await tracker.read_logs("a", **query)
+
+
+async def test_a_report_that_is_written_twice_is_stored_once(open_tracker: OpenTracker) -> None:
+    report = Report(task=state(), run="r", entries=log_entries(3), dropped=5, checkpoint=b'{"x":1}')
+    async with open_tracker() as tracker:
+        for _ in range(2):
+            assert await tracker.store.write([report]) == {}
+        assert await whole(tracker) == ([1, 2, 3], 5)
+
+
+async def test_a_newer_report_may_hold_again_what_was_stored_although_the_answer_was_lost(
+    open_tracker: OpenTracker,
+) -> None:
+    first = Report(task=state(1), run="r", entries=log_entries(3))
+    second = Report(task=state(2), run="r", entries=log_entries(2, first=4)).after(first)
+    assert ids(second.entries) == [1, 2, 3, 4, 5]
+    async with open_tracker() as tracker:
+        await tracker.store.write([first])
+        await tracker.store.write([second])
+        assert await whole(tracker) == ([1, 2, 3, 4, 5], 0)
+        assert (await tracker.get_stored("a")).log_id == 5
+
+
+async def test_what_was_dropped_before_it_came_is_counted_once_although_the_answer_was_lost(
+    open_tracker: OpenTracker,
+) -> None:
+    first = Report(task=state(1), run="r", entries=log_entries(3, first=11), dropped=10)
+    second = Report(task=state(2), run="r", entries=log_entries(2, first=14)).after(first)
+    async with open_tracker() as tracker:
+        await tracker.store.write([first])
+        await tracker.store.write([second])
+        assert await whole(tracker) == ([11, 12, 13, 14, 15], 10)
+
+
+async def test_the_newest_2000_are_kept_and_those_of_level_debug_are_dropped_first(
+    open_tracker: OpenTracker, redis: Redis
+) -> None:
+    async with open_tracker() as tracker:
+        await tracker.store.write([Report(task=state(1), entries=log_entries(900, level=LogLevel.DEBUG))])
+        await tracker.store.write([Report(task=state(2), entries=log_entries(900, first=901))])
+        assert (await whole(tracker))[1] == 0
+        await tracker.store.write([Report(task=state(3), entries=log_entries(500, first=1_801))])
+        assert await whole(tracker) == (list(range(301, 2_301)), 300), "the oldest 300 of level debug"
+        await tracker.store.write([Report(task=state(4), entries=log_entries(1_000, first=2_301))])
+        assert await whole(tracker) == (list(range(1_301, 3_301)), 1_300)
+        assert redis.xlen(keys.debug_logs("a")) == 0
+        debug = log_entries(5, first=3_301, level=LogLevel.DEBUG)
+        await tracker.store.write([Report(task=state(5), entries=debug)])
+        found, dropped = await whole(tracker)
+        assert (len(found), dropped) == (KEPT_LOG_ENTRIES, 1_305), "what comes last may go at once"
+
+
+async def test_the_log_goes_on_over_attempts(open_tracker: OpenTracker) -> None:
+    async with open_tracker() as tracker:
+        await tracker.store.write([Report(task=state(1), run="r", worker="w", entries=log_entries(3))])
+        attached = await tracker.attach("a", run="s", worker="w")
+        assert attached.log_id == 3
+        refused = Report(task=state(99), run="r", entries=log_entries(2, first=50))
+        assert "a" in await tracker.store.write([refused])
+        task = replace(attached.task, seq=attached.task.seq + 1)
+        await tracker.store.write([Report(task=task, run="s", entries=log_entries(2, first=4))])
+        assert await whole(tracker) == ([1, 2, 3, 4, 5], 0)
+
+
+@given(st.lists(st.sampled_from([LogLevel.DEBUG, LogLevel.INFO]), max_size=30))
+def test_of_what_waits_debug_is_dropped_first_then_the_oldest(levels: list[LogLevel]) -> None:
+    entries = [replace(entry, level=level) for entry, level in zip(log_entries(30), levels, strict=False)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headway.store.reports.MAX_WAITING_ENTRIES", 10)
+        kept, dropped = bounded_entries(entries)
+    in_turn = sorted(entries, key=lambda entry: (entry.level is not LogLevel.DEBUG, entry.id))
+    over = max(0, len(entries) - 10)
+    assert dropped == over
+    assert kept == sorted(in_turn[over:], key=lambda entry: entry.id)
+
+
+def test_a_report_holds_what_an_older_one_of_the_same_run_could_not_deliver() -> None:
+    older = Report(
+        task=state(1), run="r", checkpoint=b"1", entries=log_entries(2), dropped=3, preview=(1, b"old")
+    )
+    newer = Report(task=state(2), run="r", entries=log_entries(1, first=3)).after(older)
+    assert (newer.task.seq, newer.checkpoint, newer.preview) == (2, b"1", (1, b"old"))
+    assert (ids(newer.entries), newer.dropped) == ([1, 2, 3], 3)
+    full = Report(task=state(2), run="r", checkpoint=b"2", preview=(2, b"new")).after(older)
+    assert (full.checkpoint, full.preview) == (b"2", (2, b"new"))
+    emptied = Report(task=state(2), run="r", checkpoint=b"").after(older)
+    assert emptied.checkpoint == b"", "which drops it"
+    another = Report(task=state(2), run="s")
+    assert another.after(older) is another
+    assert another.after(None) is another
