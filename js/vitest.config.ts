@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { environment: "happy-dom", include: ["test/**/*.test.ts"], testTimeout: 5000 },
+  test: { environment: "happy-dom", include: ["test/**/*.test.ts"], testTimeout: 30_000 },
 });

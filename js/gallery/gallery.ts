@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals-core";
 import { Clock } from "../src/clock.js";
-import type { LinkStatus } from "../src/connection.js";
+import type { LinkStatus } from "../src/link.js";
 import type { TaskProgress } from "../src/model.js";
 import { TaskStore } from "../src/store.js";
 import { tasksView } from "../src/views/tasks.js";
@@ -23,7 +23,7 @@ import {
 
 const main = document.querySelector("main") ?? document.body;
 const until = new AbortController().signal;
-const LIVE: LinkStatus = { link: "live", heardAt: Date.now() };
+const LIVE: LinkStatus = { link: "live", since: Date.now(), heardAt: Date.now() };
 
 function exhibit(
   title: string,
@@ -68,11 +68,15 @@ exhibit("failed", [
   }),
 ]);
 exhibit("cancelled", [task("Stopped by hand", "cancelled", IMAGE_RUNNING, FINISHED)]);
-exhibit("lost", [
-  task("Worker gone", "lost", IMAGE_RUNNING, {
-    ...FINISHED,
-    error: "its worker was last heard 40 s before 16:04:12",
-  }),
+const LOST = { updated_at: at(-68), lost_at: at(-58), params: { width: 768, steps: 400 } };
+exhibit("lost", [task("Worker gone", "lost", IMAGE_RUNNING, LOST)]);
+await withPicture(
+  "lost, with a preview",
+  task("Worker gone again", "lost", IMAGE_RUNNING, { ...LOST, attempt: 2 }),
+  2,
+);
+exhibit("a second attempt", [
+  task("Taken up again", "in_progress", IMAGE_RUNNING, { eta: ETA, attempt: 2, started_at: at(-12) }),
 ]);
 exhibit("seven stages, overdue", [
   task(
@@ -86,10 +90,20 @@ exhibit("seven stages, overdue", [
     },
   ),
 ]);
+const SINCE = { since: Date.now() - 12_000, heardAt: Date.now() - 12_000 };
 exhibit("reconnecting", [task("Out of reach", "in_progress", IMAGE_RUNNING, { eta: ETA, params: {} })], {
   link: "reconnecting",
-  heardAt: Date.now() - 12_000,
+  ...SINCE,
 });
+exhibit(
+  "reconnecting, a second attempt without a measure",
+  [task("Out of reach", "in_progress", IMAGE_LOADING, { attempt: 2, params: {} })],
+  { link: "store_down", ...SINCE },
+);
+const forgotten = exhibit("unknown to the server", [
+  task("Swept away", "in_progress", IMAGE_RUNNING, { eta: ETA, params: {}, updated_at: at(-75) }),
+]);
+forgotten.missing("swept-away-7f3k2m9q");
 const empty = exhibit("waiting", [], LIVE, ["gray-scott-7f3k2m9q", "nobody-knows"]);
 empty.missing("nobody-knows");
 

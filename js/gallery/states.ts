@@ -55,6 +55,7 @@ export function task(
     started_at: at(-95),
     updated_at: at(0),
     finished_at: null,
+    lost_at: null,
     ...changes,
   };
 }

@@ -5,6 +5,7 @@
  * speaks to its viewers by plain calls, because signals of two copies of a library do not see each other.
  */
 
+import { LinkState, type LinkStatus } from "./link.js";
 import {
   hasEnded,
   isNewer,
@@ -13,25 +14,15 @@ import {
   type ServerMessage,
   type TaskProgress,
 } from "./model.js";
-import { Poller } from "./polling.js";
+import { type Failure, Poller } from "./polling.js";
+import { watchPresence } from "./presence.js";
 import type { JupyterServer } from "./server.js";
 import { ReconnectingSocket } from "./socket.js";
-
-/**
- * connecting: no word yet; live: the socket brings changes; reconnecting: it did, and will again; polling: asked once a
- * second; store_down: the server answers and its store does not; kernel: only what the kernel sends by itself.
- */
-export type Link = "connecting" | "live" | "reconnecting" | "polling" | "store_down" | "kernel";
-
-export interface LinkStatus {
-  readonly link: Link;
-  /** When the server was last heard (browser's clock, ms); null if never. */
-  readonly heardAt: number | null;
-}
 
 export interface Viewer {
   /** `sentAt` is the server's clock as it sent this (ms), null where it did not say. */
   progress(task: TaskProgress, sentAt: number | null): void;
+  /** The server does not know the task: its next state, if one comes, is another run's. */
   missing(taskId: string): void;
   linked(status: LinkStatus): void;
 }
@@ -42,38 +33,40 @@ interface Subscription {
   missing: boolean;
 }
 
-/** So many sockets in a row must fail before the slower way is taken. */
+/** So many sockets in a row must fail before the server is asked by requests. */
 const FAILURES_BEFORE_POLLING = 3;
+/** So many, in some 5 s, while requests are answered: something in between lets no socket through. */
+const FAILURES_BEFORE_SLOW = 10;
 
 export class Connection {
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly viewers = new Map<Viewer, number>();
   private readonly unsent = { subscribe: new Set<string>(), unsubscribe: new Set<string>() };
+  private readonly link = new LinkState((status) => this.tell(status));
   private readonly socket: ReconnectingSocket;
   private readonly poller: Poller;
-  private status: LinkStatus = { link: "connecting", heardAt: null };
+  /** The server is there, and it is not one of ours. */
+  private isForeign = false;
+  /** While somebody looks. */
+  private looking: AbortController | null = null;
   private flushing = false;
 
   constructor(server: JupyterServer) {
     this.socket = new ReconnectingSocket(server.socketUrl(), {
       opened: () => this.subscribeAll(),
       received: (frame) => this.receive(parseMessages(frame)),
-      settled: () => this.settled(),
       down: (failures) => this.down(failures),
     });
-    this.poller = new Poller(server, () => this.unfinished(), {
+    this.poller = new Poller(server, () => this.asked(), {
       answered: (task) => {
-        this.link("polling");
+        this.polled();
         this.progress(task, null);
       },
       missing: (taskId) => {
-        this.link("polling");
+        this.polled();
         this.miss(taskId);
       },
-      failed: (why) => {
-        this.socket.resting = why === "foreign";
-        this.link(this.status.heardAt === null || why === "foreign" ? "kernel" : "reconnecting");
-      },
+      failed: (why) => this.failed(why),
     });
   }
 
@@ -82,7 +75,7 @@ export class Connection {
     if (until.aborted) return;
     const ids = [...new Set(taskIds.filter(isTaskId))];
     this.viewers.set(viewer, (this.viewers.get(viewer) ?? 0) + 1);
-    viewer.linked(this.status);
+    viewer.linked(this.link.status);
     for (const id of ids) this.join(id, viewer);
     this.soon();
     until.addEventListener("abort", () => this.leave(ids, viewer), { once: true });
@@ -130,6 +123,7 @@ export class Connection {
       this.hangUp();
       return;
     }
+    this.watchPage();
     if (!this.socket.isOpen) {
       this.socket.open();
       return;
@@ -141,12 +135,35 @@ export class Connection {
     subscribe.clear();
   }
 
-  private hangUp(): void {
+  private watchPage(): void {
+    if (this.looking !== null) return;
+    this.looking = new AbortController();
+    const presence = {
+      left: () => this.rest(),
+      returned: () => {
+        this.link.lose();
+        this.socket.open();
+      },
+      woke: () => {
+        if (!this.isForeign) this.socket.hurry();
+      },
+    };
+    watchPresence(presence, this.looking.signal);
+  }
+
+  private rest(): void {
     this.socket.close();
     this.poller.stop();
+  }
+
+  private hangUp(): void {
+    this.looking?.abort();
+    this.looking = null;
+    this.rest();
     this.unsent.subscribe.clear();
     this.unsent.unsubscribe.clear();
-    this.status = { link: "connecting", heardAt: null };
+    this.link.forget();
+    this.isForeign = false;
   }
 
   private subscribeAll(): void {
@@ -164,34 +181,35 @@ export class Connection {
     this.socket.send({ type: "subscribe", task_ids: taskIds, since, many: true });
   }
 
-  private settled(): void {
-    if (this.status.link !== "store_down") this.link("live");
-    this.poller.stop();
-  }
-
   /** A store that is away is no sign of health: the server may close right after saying so, again and again. */
   private receive(messages: readonly ServerMessage[]): boolean {
     this.poller.stop();
-    for (const message of messages) {
-      if (message.type === "progress.update") {
-        this.link("live");
-        this.progress(message.data, message.sent_at === null ? null : Date.parse(message.sent_at));
-      } else if (message.code === "store_unavailable") {
-        this.link("store_down");
-      } else if (message.code === "unknown_task" && message.task_id !== null) {
-        this.link("live");
-        this.miss(message.task_id);
-      }
+    this.isForeign = false;
+    for (const message of messages) this.take(message);
+    return messages.every((message) => message.type !== "error" || message.code !== "store_unavailable");
+  }
+
+  private take(message: ServerMessage): void {
+    if (message.type === "progress.update") {
+      this.link.heard("live");
+      this.progress(message.data, message.sent_at === null ? null : Date.parse(message.sent_at));
+    } else if (message.type === "heartbeat") {
+      if (message.is_store_up) this.link.heard("live");
+      else this.link.become("store_down");
+    } else if (message.code === "store_unavailable") {
+      this.link.become("store_down");
+    } else if (message.code === "unknown_task" && message.task_id !== null) {
+      this.link.heard("live");
+      this.miss(message.task_id);
     }
-    return messages.some(
-      (message) => message.type === "progress.update" || message.code !== "store_unavailable",
-    );
   }
 
   private progress(task: TaskProgress, sentAt: number | null): void {
     const subscription = this.subscriptions.get(task.task_id);
     if (subscription === undefined) return;
-    if (subscription.newest !== null && !isNewer(task, subscription.newest)) return;
+    const { newest } = subscription;
+    if (newest !== null && wasMadeAnew(task, newest)) this.miss(task.task_id);
+    else if (newest !== null && !isNewer(task, newest)) return;
     subscription.newest = task;
     subscription.missing = false;
     for (const viewer of subscription.viewers) viewer.progress(task, sentAt);
@@ -201,31 +219,59 @@ export class Connection {
     const subscription = this.subscriptions.get(taskId);
     if (subscription === undefined) return;
     subscription.missing = true;
+    subscription.newest = null;
     for (const viewer of subscription.viewers) viewer.missing(taskId);
   }
 
   private down(failures: number): void {
-    if (this.status.link === "live" || this.status.link === "store_down") this.link("reconnecting");
+    if (!this.link.is("polling")) this.link.lose();
+    else if (failures >= FAILURES_BEFORE_SLOW) this.socket.pace = "slow";
     if (failures >= FAILURES_BEFORE_POLLING) this.poller.start();
   }
 
-  private link(link: Link): void {
-    const heard = link === "live" || link === "polling" || link === "store_down";
-    const heardAt = heard || this.status.link === "live" ? Date.now() : this.status.heardAt;
-    const changed = link !== this.status.link;
-    this.status = { link, heardAt };
-    if (changed) for (const viewer of this.viewers.keys()) viewer.linked(this.status);
+  private polled(): void {
+    this.reached();
+    this.link.heard("polling");
   }
 
-  private unfinished(): string[] {
-    return [...this.subscriptions]
-      .filter(([, { newest }]) => newest === null || !hasEnded(newest.status))
-      .map(([id]) => id);
+  /** A server that answers requests may take a socket, which nobody tried while it was away. */
+  private reached(): void {
+    this.isForeign = false;
+    if (this.socket.pace === "rare") this.socket.hurry();
+  }
+
+  private failed(why: Failure): void {
+    if (why === "store_down") {
+      this.reached();
+      this.link.become("store_down");
+      return;
+    }
+    this.socket.pace = "rare";
+    // One that spoke Headway before is only hidden for a while, by the proxy that it stands behind.
+    this.isForeign = why === "foreign" && !this.link.wasHeard;
+    if (this.isForeign) this.poller.stop();
+    this.link.become(this.link.wasHeard ? "reconnecting" : "kernel");
+  }
+
+  private tell(status: LinkStatus): void {
+    for (const viewer of this.viewers.keys()) viewer.linked(status);
+  }
+
+  /** What is worth a request: what may still change, and of a server that is away one task, whatever became of it. */
+  private asked(): string[] {
+    const ids = [...this.subscriptions.keys()];
+    const unfinished = ids.filter((id) => !hasEnded(this.subscriptions.get(id)?.newest?.status ?? "queued"));
+    return unfinished.length > 0 || this.link.is("polling") ? unfinished : ids.slice(0, 1);
   }
 }
 
+/** A lower attempt with a higher number: the task was gone from the store, and began again. */
+function wasMadeAnew(task: TaskProgress, known: TaskProgress): boolean {
+  return task.attempt < known.attempt && task.seq > known.seq;
+}
+
 /** Raised with every change of `Connection`'s or `Viewer`'s shape: bundles of two releases may meet on a page. */
-const VERSION = 1;
+const VERSION = 2;
 const SHARED = Symbol.for("headway.connection");
 
 /** The page's connection to `server`, made by whoever comes first. */

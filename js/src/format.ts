@@ -35,6 +35,16 @@ export function elapsed(seconds: number | null): string {
   return clockTime(Math.floor(Math.max(0, seconds)));
 }
 
+/** How long ago something was that nobody counts the seconds of: "12 s ago", "2 min ago", "3 h ago", "1 day ago". */
+export function ago(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < MINUTE) return `${whole} s ago`;
+  if (whole < HOUR) return `${Math.floor(whole / MINUTE)} min ago`;
+  if (whole < DAY) return `${Math.floor(whole / HOUR)} h ago`;
+  const days = Math.floor(whole / DAY);
+  return `${days} ${days === 1 ? "day" : "days"} ago`;
+}
+
 function clockTime(seconds: number): string {
   if (seconds < MINUTE) return `${seconds} s`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)}:${String(seconds % MINUTE).padStart(2, "0")}`;
@@ -194,9 +204,10 @@ export function statusName(status: TaskStatus): string {
   return STATUS[status];
 }
 
-/** "Running, 12 s", "Completed in 24 s", "Failed after 1.5 s". */
+/** "Running for 12 s", "Completed in 24 s", "Failed after 1.5 s". */
 export function statusLine(task: TaskProgress, now: number): string {
   const name = statusName(task.status);
+  if (task.status === "lost") return `${name} · the worker stopped answering`;
   if (task.status === "queued") {
     const waited = secondsSince(task.created_at, null, now);
     return waited === null || waited < 1 ? name : `${name} for ${elapsed(waited)}`;

@@ -63,6 +63,8 @@ export interface TaskProgress {
   readonly started_at: Timestamp | null;
   readonly updated_at: Timestamp | null;
   readonly finished_at: Timestamp | null;
+  /** When it was noticed that a lost task's worker is gone; the worker's last word is of `updated_at`. */
+  readonly lost_at: Timestamp | null;
 }
 
 export interface ProgressUpdate {
@@ -80,7 +82,14 @@ export interface ServerError {
   readonly message: string;
 }
 
-export type ServerMessage = ProgressUpdate | ServerError;
+/** The server is there and has no news. */
+export interface Heartbeat {
+  readonly type: "heartbeat";
+  readonly sent_at: Timestamp | null;
+  readonly is_store_up: boolean;
+}
+
+export type ServerMessage = ProgressUpdate | ServerError | Heartbeat;
 
 export interface Subscribe {
   readonly type: "subscribe";
@@ -105,8 +114,9 @@ export function isTaskId(value: unknown): value is string {
   return typeof value === "string" && TASK_ID.test(value);
 }
 
+/** Whether the task has ended for good; a lost one may come back. */
 export function hasEnded(status: TaskStatus): boolean {
-  return status !== "queued" && status !== "in_progress";
+  return status === "completed" || status === "failed" || status === "cancelled";
 }
 
 /** Whether `a` was written after `b`: a later attempt beats every state of an earlier one. */
@@ -145,6 +155,7 @@ export function parseTask(value: unknown): TaskProgress | null {
     started_at: timestamp(value.started_at),
     updated_at: timestamp(value.updated_at),
     finished_at: timestamp(value.finished_at),
+    lost_at: timestamp(value.lost_at),
   };
 }
 
@@ -170,6 +181,13 @@ function parseMessage(value: unknown): ServerMessage | null {
   if (value.type === "error" && isOneOf(ERROR_CODES, value.code)) {
     const task_id = isTaskId(value.task_id) ? value.task_id : null;
     return { type: value.type, code: value.code, task_id, message: text(value.message) ?? "" };
+  }
+  if (value.type === "heartbeat") {
+    return {
+      type: value.type,
+      sent_at: timestamp(value.sent_at),
+      is_store_up: value.is_store_up !== false,
+    };
   }
   return null;
 }

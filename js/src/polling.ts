@@ -1,20 +1,35 @@
-/** Asks for the tasks one by one, once a second, where no WebSocket gets through. */
+/**
+ * Asks for the tasks one by one, once a second, where no WebSocket gets through, and watches for a server's return.
+ *
+ * Chromium holds a WebSocket back for 1 to 5 s once a dozen before it have failed, and Firefox does alike; a request
+ * it sends at once. So whoever waits for a server asks by requests, and opens a socket when one was answered.
+ */
 
+import { Backoff } from "./backoff.js";
 import { isRecord, parseTask, type TaskProgress } from "./model.js";
 import type { JupyterServer } from "./server.js";
 
 export interface PollEvents {
   answered(task: TaskProgress): void;
   missing(taskId: string): void;
-  /** A whole round brought nothing: the server is away, or it is there and does not speak Headway. */
-  failed(why: "away" | "foreign"): void;
+  /**
+   * A whole round brought nothing: the server is away, or it is there and its store is not, or it does not speak
+   * Headway.
+   */
+  failed(why: Failure): void;
 }
 
-type Outcome = "answered" | "away" | "foreign";
+export type Failure = "away" | "store_down" | "foreign";
+type Outcome = "answered" | Failure;
 
 /** What tells our 404 from that of a server without the extension. */
 const UNKNOWN_TASK = "TaskNotFoundError";
+const STORE_DOWN = "StoreUnavailableError";
 const ROUND_MS = 1_000;
+/** A server that is back needs up to 0.2 s for its first answers, and all of it should stay well under a second. */
+const LONGEST_WAIT_MS = 400;
+/** A request on a link that went dead may never end, and the next one may get through. */
+const PATIENCE_MS = 3_000;
 /** Browsers open six connections to a host; the rest of the page needs some of them. */
 const AT_ONCE = 4;
 
@@ -25,6 +40,7 @@ export class Poller {
     private readonly server: JupyterServer,
     private readonly wanted: () => string[],
     private readonly events: PollEvents,
+    private readonly backoff = new Backoff(LONGEST_WAIT_MS),
   ) {}
 
   start(): void {
@@ -41,14 +57,12 @@ export class Poller {
   private async rounds(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const started = Date.now();
-      const outcomes = await this.round(signal);
+      const failure = failureOf(await this.round(signal));
       if (signal.aborted) return;
-      if (outcomes.size > 0 && !outcomes.has("answered")) {
-        this.stop();
-        this.events.failed(outcomes.has("foreign") ? "foreign" : "away");
-        return;
-      }
-      await pause(Math.max(0, ROUND_MS - (Date.now() - started)), signal);
+      if (failure !== null) this.events.failed(failure);
+      if (failure !== "away") this.backoff.reset();
+      const wait = failure === "away" ? this.backoff.nextMs() : ROUND_MS - (Date.now() - started);
+      await pause(Math.max(0, wait), signal);
     }
   }
 
@@ -57,7 +71,10 @@ export class Poller {
     const outcomes = new Set<Outcome>();
     const lane = async () => {
       for (let id = queue.shift(); id !== undefined && !signal.aborted; id = queue.shift()) {
-        outcomes.add(await this.ask(id, signal));
+        const outcome = await this.ask(id, signal);
+        outcomes.add(outcome);
+        // One task is enough to learn that nobody is there.
+        if (!outcomes.has("answered")) return;
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
@@ -65,19 +82,30 @@ export class Poller {
   }
 
   private async ask(taskId: string, signal: AbortSignal): Promise<Outcome> {
+    const asking = new AbortController();
+    const giveUp = () => asking.abort();
+    const timer = setTimeout(giveUp, PATIENCE_MS);
+    signal.addEventListener("abort", giveUp, { signal: asking.signal });
     try {
-      const response = await this.server.fetch(this.server.progressUrl(taskId), signal);
+      const response = await this.server.fetch(this.server.progressUrl(taskId), asking.signal);
       const body: unknown = await response.json().catch(() => null);
-      if (signal.aborted) return "away";
-      if (response.ok) return this.take(taskId, body);
-      if (response.status === 404 && isRecord(body) && body.reason === UNKNOWN_TASK) {
-        this.events.missing(taskId);
-        return "answered";
-      }
-      return response.status === 404 ? "foreign" : "away";
+      return asking.signal.aborted ? "away" : this.understand(taskId, response, body);
     } catch {
       return "away";
+    } finally {
+      clearTimeout(timer);
+      giveUp();
     }
+  }
+
+  private understand(taskId: string, response: Response, body: unknown): Outcome {
+    if (response.ok) return this.take(taskId, body);
+    const reason = isRecord(body) ? body.reason : null;
+    if (response.status === 503 && reason === STORE_DOWN) return "store_down";
+    if (response.status !== 404) return "away";
+    if (reason !== UNKNOWN_TASK) return "foreign";
+    this.events.missing(taskId);
+    return "answered";
   }
 
   private take(taskId: string, body: unknown): Outcome {
@@ -88,16 +116,22 @@ export class Poller {
   }
 }
 
+/** Null of a round that brought something, or had nothing to ask. */
+function failureOf(outcomes: ReadonlySet<Outcome>): Failure | null {
+  if (outcomes.size === 0 || outcomes.has("answered")) return null;
+  if (outcomes.has("store_down")) return "store_down";
+  return outcomes.has("foreign") ? "foreign" : "away";
+}
+
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const over = new AbortController();
+    const end = () => {
+      clearTimeout(timer);
+      over.abort();
+      resolve();
+    };
+    const timer = setTimeout(end, signal.aborted ? 0 : ms);
+    signal.addEventListener("abort", end, { signal: over.signal });
   });
 }

@@ -2,8 +2,9 @@
 
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Clock } from "./clock.js";
-import type { LinkStatus, Viewer } from "./connection.js";
+import type { Viewer } from "./connection.js";
 import { inNextFrame } from "./frame.js";
+import type { LinkStatus } from "./link.js";
 import { isNewer, isRecord, isTaskId, parseTask, type TaskProgress } from "./model.js";
 
 export interface TaskEntry {
@@ -19,10 +20,12 @@ interface WritableEntry extends TaskEntry {
   readonly state: Signal<TaskProgress | null>;
   readonly missing: Signal<boolean>;
   readonly picture: Signal<Blob | null>;
+  /** The server has lost the task since its last state, so its next one counts, whatever its number. */
+  isForgotten: boolean;
 }
 
 export class TaskStore implements Viewer {
-  readonly link = signal<LinkStatus>({ link: "kernel", heardAt: null });
+  readonly link = signal<LinkStatus>({ link: "kernel", since: 0, heardAt: null });
   private readonly entries = new Map<string, WritableEntry>();
   /** The newest state of each task since the last frame. A hidden page draws no frames, so this must not pile up. */
   private readonly unseen = new Map<string, TaskProgress>();
@@ -39,18 +42,18 @@ export class TaskStore implements Viewer {
 
   progress(task: TaskProgress, sentAt: number | null): void {
     if (sentAt !== null) this.clock.heard(sentAt);
-    else if (task.updated_at !== null) this.clock.isAtLeast(Date.parse(task.updated_at));
     const entry = this.entries.get(task.task_id);
     if (entry === undefined) return;
-    const newest = this.unseen.get(task.task_id) ?? entry.state.peek();
-    if (newest !== null && !isNewer(task, newest)) return;
-    this.unseen.set(task.task_id, task);
-    if (this.unseen.size === 1) inNextFrame(() => this.show());
+    this.take(task, entry, entry.isForgotten);
+    if (entry.isForgotten) inNextFrame(() => (entry.missing.value = entry.isForgotten));
+    entry.isForgotten = false;
   }
 
   missing(taskId: string): void {
     const entry = this.entries.get(taskId);
-    if (entry !== undefined) inNextFrame(() => (entry.missing.value = true));
+    if (entry === undefined || entry.isForgotten) return;
+    entry.isForgotten = true;
+    inNextFrame(() => (entry.missing.value = entry.isForgotten));
   }
 
   linked(status: LinkStatus): void {
@@ -62,7 +65,8 @@ export class TaskStore implements Viewer {
     if (!isRecord(states)) return;
     for (const value of Object.values(states)) {
       const task = parseTask(value);
-      if (task !== null) this.progress(task, null);
+      const entry = task === null ? undefined : this.entries.get(task.task_id);
+      if (task !== null && entry !== undefined) this.take(task, entry, false);
     }
   }
 
@@ -71,12 +75,18 @@ export class TaskStore implements Viewer {
     if (entry !== undefined) inNextFrame(() => (entry.picture.value = picture));
   }
 
+  private take(task: TaskProgress, entry: WritableEntry, isFirstAnew: boolean): void {
+    if (task.updated_at !== null) this.clock.isAtLeast(Date.parse(task.updated_at));
+    const newest = this.unseen.get(entry.id) ?? entry.state.peek();
+    if (newest !== null && !isNewer(task, newest) && !isFirstAnew) return;
+    this.unseen.set(entry.id, task);
+    if (this.unseen.size === 1) inNextFrame(() => this.show());
+  }
+
   private show(): void {
     for (const [id, task] of this.unseen) {
       const entry = this.entries.get(id);
-      if (entry === undefined) continue;
-      entry.state.value = task;
-      entry.missing.value = false;
+      if (entry !== undefined) entry.state.value = task;
     }
     this.unseen.clear();
   }
@@ -89,6 +99,7 @@ export class TaskStore implements Viewer {
       state: signal<TaskProgress | null>(null),
       missing: signal(false),
       picture: signal<Blob | null>(null),
+      isForgotten: false,
     };
     this.entries.set(id, made);
     return made;

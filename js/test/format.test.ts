@@ -1,5 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import {
+  ago,
   counts,
   duration,
   elapsed,
@@ -77,6 +78,20 @@ describe("duration", () => {
 
   it("of something that goes on changes with whole seconds only", () => {
     expect([0.2, 0.9, 1.99, 59.9, 60].map(elapsed)).toEqual(["0 s", "0 s", "1 s", "59 s", "1:00"]);
+  });
+});
+
+describe("ago", () => {
+  test.each([
+    [-1, "0 s ago"],
+    [12.9, "12 s ago"],
+    [60, "1 min ago"],
+    [134, "2 min ago"],
+    [3 * 3600 + 59, "3 h ago"],
+    [86_400, "1 day ago"],
+    [3 * 86_400, "3 days ago"],
+  ])("%s s reads %s", (seconds, text) => {
+    expect(ago(seconds)).toBe(text);
   });
 });
 
@@ -165,7 +180,7 @@ describe("status", () => {
     expect(statusLine(running(), now)).toBe("Running for 12 s");
     const over = { finished_at: "2026-11-22T16:00:24Z" };
     expect(statusLine(running({ status: "completed", ...over }), now)).toBe("Completed in 25 s");
-    expect(statusLine(running({ status: "lost", ...over }), now)).toBe("Lost after 25 s");
+    expect(statusLine(running({ status: "lost" }), now)).toBe("Lost · the worker stopped answering");
     expect(statusLine(running({ status: "queued" }), now)).toBe("Queued for 12 s");
     expect(statusLine(running({ status: "in_progress", started_at: null }), now)).toBe("Running");
   });

@@ -1,5 +1,13 @@
 import { describe, expect, it, test } from "vitest";
-import { isNewer, isTaskId, parseMessages, parseTask, previewNumber } from "../src/model.js";
+import {
+  hasEnded,
+  isNewer,
+  isTaskId,
+  parseMessages,
+  parseTask,
+  previewNumber,
+  TASK_STATUSES,
+} from "../src/model.js";
 import { JupyterServer } from "../src/server.js";
 import { running, sample, wire } from "./samples.js";
 
@@ -15,14 +23,35 @@ describe("the samples of the wire", () => {
     const filled = JSON.parse(
       JSON.stringify(messages).replaceAll('"<progress object>"', JSON.stringify(state)),
     );
+    // Logs are shown by nobody yet, and sent to nobody who did not ask.
     expect(parseMessages(filled).map((message) => message.type)).toEqual([
       "progress.update",
       "error",
       "error",
       "error",
+      "heartbeat",
     ]);
     expect(parseMessages(filled[1])).toEqual([filled[1]]);
+    expect(parseMessages(filled[4])).toEqual([filled[4]]);
   });
+
+  it("what nobody has thought of yet leaves the rest of its frame alone", () => {
+    const heartbeat = { type: "heartbeat", sent_at: "2026-11-22T16:00:03Z" };
+    const strange = [{ type: "log", entries: "x" }, { type: 7 }, null, [], { type: "toString" }];
+    expect(parseMessages([...strange, heartbeat])).toEqual([{ ...heartbeat, is_store_up: true }]);
+    expect(parseMessages({ type: "heartbeat", sent_at: "soon", is_store_up: false })).toEqual([
+      { type: "heartbeat", sent_at: null, is_store_up: false },
+    ]);
+  });
+});
+
+test("a state may leave out when it was found lost", () => {
+  const { lost_at: _, ...older } = running();
+  expect(parseTask(older)).toEqual(running({ lost_at: null }));
+});
+
+test("a lost task has not ended: it may come back", () => {
+  expect(TASK_STATUSES.filter(hasEnded)).toEqual(["completed", "failed", "cancelled"]);
 });
 
 describe("a hostile payload", () => {

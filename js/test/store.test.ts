@@ -76,6 +76,30 @@ describe("the store", () => {
     expect(store.keep([ID])[0]?.state.value).toBeNull();
   });
 
+  it("takes whatever state the server has after it did not know the task, in the same frame too", () => {
+    const { store, entry } = kept();
+    store.progress(running({ attempt: 2 }), null);
+    frame();
+    store.missing(ID);
+    store.progress(running({ attempt: 1, seq: 3 }), null);
+    store.progress(running({ attempt: 1, seq: 2 }), null);
+    frame();
+    expect([entry.state.value?.attempt, entry.state.value?.seq]).toEqual([1, 3]);
+    expect(entry.missing.value).toBe(false);
+  });
+
+  it("does not take the kernel's word for the server's", () => {
+    const { store, entry } = kept();
+    store.progress(running(), null);
+    store.missing(ID);
+    store.fromKernel({ [ID]: running({ seq: 41 }) });
+    frame();
+    expect([entry.state.value?.seq, entry.missing.value]).toEqual([42, true]);
+    store.fromKernel({ [ID]: running({ seq: 43 }) });
+    frame();
+    expect([entry.state.value?.seq, entry.missing.value]).toEqual([43, true]);
+  });
+
   it("forgets that a task was missing when it appears", () => {
     const { store, entry } = kept();
     store.missing(ID);

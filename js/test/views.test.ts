@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals-core";
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
 import { Clock } from "../src/clock.js";
-import type { LinkStatus } from "../src/connection.js";
+import type { LinkStatus } from "../src/link.js";
 import { TASK_STATUSES, type TaskProgress } from "../src/model.js";
 import { TaskStore } from "../src/store.js";
 import { stageOfInterest } from "../src/views/details.js";
@@ -9,7 +9,12 @@ import { tasksView } from "../src/views/tasks.js";
 import { fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { running, sample, withStage } from "./samples.js";
 
-const LIVE: LinkStatus = { link: "live", heardAt: null };
+const LIVE: LinkStatus = { link: "live", since: 0, heardAt: null };
+
+function away(seconds: number): LinkStatus {
+  const at = Date.now() - seconds * 1000;
+  return { link: "reconnecting", since: at, heardAt: at };
+}
 
 const lives: AbortController[] = [];
 
@@ -185,10 +190,70 @@ describe("a card", () => {
   });
 
   it("says quietly that the link is down while the task runs, and nothing once it has ended", () => {
-    const away: LinkStatus = { link: "reconnecting", heardAt: Date.now() - 12_000 };
-    expect(text(shown([running()], away).root, ".hw-link")).toBe("reconnecting · state of 12 s ago");
-    expect(text(shown([running({ status: "completed" })], away).root, ".hw-link")).toBe("");
+    expect(text(shown([running()], away(12)).root, ".hw-link")).toBe("reconnecting · state of 12 s ago");
+    expect(text(shown([running({ status: "completed" })], away(12)).root, ".hw-link")).toBe("");
     expect(text(shown([running()]).root, ".hw-link")).toBe("");
+  });
+
+  it("counts how old its state is, and lets nothing else seem to go on", () => {
+    const { root, link } = shown([running()], away(0));
+    const looks = () => [text(root, ".hw-link"), text(root, ".hw-status"), text(root, ".hw-left")];
+    const still = () => root.querySelector(".hw-card")?.hasAttribute("data-still");
+    expect(looks()).toEqual(["", "Running for 11 s", "about 14 s, 9–20"]);
+    expect(still()).toBe(false);
+    frame(2_020);
+    expect(looks()).toEqual(["reconnecting · state of 2 s ago", "Running", "about 14 s, 10–20"]);
+    frame(5_000);
+    expect(looks()).toEqual(["reconnecting · state of 7 s ago", "Running", "about 14 s, 10–20"]);
+    expect(still()).toBe(true);
+    link.value = LIVE;
+    expect(looks()).toEqual(["", "Running for 18 s", "about 7 s, 2–13"]);
+    expect(still()).toBe(false);
+  });
+
+  it("does not flash a word at a reconnect of less than a second", () => {
+    const { root, link } = shown([running()]);
+    const seen = new Set<string>();
+    link.value = away(0);
+    for (let ms = 0; ms < 900; ms += 20) {
+      seen.add(text(root, ".hw-link"));
+      frame(20);
+    }
+    link.value = LIVE;
+    expect([...seen, text(root, ".hw-link")]).toEqual(["", ""]);
+  });
+
+  it("says that the server does not know the task any more, once nobody speaks of it", () => {
+    const { root, store } = shown([running()]);
+    store.missing(running().task_id);
+    frame();
+    expect(text(root, ".hw-link")).toBe("");
+    frame(12_000);
+    expect(text(root, ".hw-link")).toBe("unknown to the server · no change for 12 s");
+    store.progress(running({ seq: 1 }), Date.now());
+    frame();
+    expect(text(root, ".hw-link")).toBe("");
+  });
+
+  it("shows of a lost task what was last known, and follows when it comes back", () => {
+    const lost = {
+      status: "lost",
+      updated_at: "2026-11-22T15:58:00Z",
+      lost_at: "2026-11-22T15:58:10Z",
+    } as const;
+    const { root, store } = shown([running({ ...lost, seq: 43 })]);
+    expect(text(root, ".hw-status")).toBe("Lost · the worker stopped answering");
+    expect(text(root, ".hw-left")).toBe("last word 2 min ago");
+    expect(root.querySelector(".hw-left")?.getAttribute("title")).toContain("found lost at");
+    expect(text(root, ".hw-percent")).toBe("47 %");
+    expect(text(root, ".hw-message")).toBe("coral growing");
+    expect(root.querySelector('.hw-stage[data-status="in_progress"]')?.textContent).toBe("Generation");
+    frame(60_000);
+    expect(text(root, ".hw-left")).toBe("last word 3 min ago");
+    store.progress(running({ seq: 44, overall_progress: 48 }), Date.now());
+    frame(1_000);
+    expect(text(root, ".hw-status")).toMatch(/^Running for/);
+    expect(text(root, ".hw-percent")).toBe("48 %");
   });
 
   it("stops every timer when it goes", () => {
@@ -257,6 +322,14 @@ describe("a list", () => {
     expect(rows[1]).toEqual(["Task 1", "Generation", "47 %", "about 14 s"]);
     expect(rows[2]).toEqual(["Task 2", "", "100 %", "25 s"]);
     expect(rows[3]).toEqual(["Task 3", "Generation", "47 %", "failed"]);
+    expect(rows[5]).toEqual(["Task 5", "Generation", "47 %", "lost"]);
+  });
+
+  it("stands still and says why while the link is down", () => {
+    const { root } = shown(tasks, away(3));
+    expect(text(root, ".hw-link")).toBe("reconnecting · state of 3 s ago");
+    const still = [...root.querySelectorAll<HTMLElement>(".hw-row[data-still]")];
+    expect(still.map((row) => row.dataset.status)).toEqual(["in_progress"]);
   });
 
   it("redraws the rows that changed and no others", async () => {

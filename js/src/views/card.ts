@@ -1,26 +1,38 @@
 /** One task, in full. */
 
-import { computed } from "@preact/signals-core";
+import type { ReadonlySignal } from "@preact/signals-core";
 import { h, setAttribute, setText, watch } from "../dom.js";
-import { estimateDetail, hourAndMinute, statusLine, timeLeft, UNKNOWN, wholePercent } from "../format.js";
+import {
+  ago,
+  estimateDetail,
+  hourAndMinute,
+  secondsSince,
+  statusLine,
+  statusName,
+  timeLeft,
+  timeOfDay,
+  UNKNOWN,
+  wholePercent,
+} from "../format.js";
 import { hasEnded, type TaskProgress } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { Tween } from "../tween.js";
 import { segmentedBar } from "./bar.js";
 import { details } from "./details.js";
-import { linkNote } from "./link-note.js";
+import { type Freshness, freshnessOf } from "./freshness.js";
 import { drawMark, stateMark } from "./mark.js";
 import { preview } from "./preview.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 import { stageNames } from "./stage-names.js";
 
 export function taskCard(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
+  const fresh = freshnessOf(entry, task, scene);
   const body = h("div", "hw-body");
   body.append(
     preview(entry, task, scene, () => body.classList.add("hw-has-preview")),
     details(task, scene),
   );
-  const head = h("div", "hw-head", identity(task, scene), figures(task, scene));
+  const head = h("div", "hw-head", identity(task, fresh, scene), figures(task, fresh, scene));
   const card = h(
     "article",
     "hw-card",
@@ -35,10 +47,11 @@ export function taskCard(entry: TaskEntry, task: TaskSignal, scene: Scene): HTML
     card.dataset.taskId = task.value.task_id;
     setAttribute(card, "aria-label", titleOf(task.value));
   });
+  watch(scene.until, () => card.toggleAttribute("data-still", fresh.value.isStill));
   return card;
 }
 
-function identity(task: TaskSignal, scene: Scene): HTMLElement {
+function identity(task: TaskSignal, fresh: ReadonlySignal<Freshness>, scene: Scene): HTMLElement {
   const mark = stateMark();
   const name = h("span", "hw-name");
   const template = h("span", "hw-template hw-quiet");
@@ -54,9 +67,10 @@ function identity(task: TaskSignal, scene: Scene): HTMLElement {
     setAttribute(title, "title", `${titleOf(now)}\n${now.task_id}`);
     setText(attempt, now.attempt > 1 ? `attempt ${now.attempt}` : "");
   });
-  atEachSecond(task, scene, (now, time) => {
-    setText(status, statusLine(now, time));
-    setText(link, hasEnded(now.status) ? "" : linkNote(scene.link.value, now.updated_at, time, Date.now()));
+  atEachSecond(task, fresh, scene, (now, { asOf, isStill, note }) => {
+    // How long it has been running, nobody knows while nobody vouches for it.
+    setText(status, isStill && now.status !== "lost" ? statusName(now.status) : statusLine(now, asOf));
+    setText(link, note);
   });
   return h(
     "div",
@@ -66,7 +80,7 @@ function identity(task: TaskSignal, scene: Scene): HTMLElement {
   );
 }
 
-function figures(task: TaskSignal, scene: Scene): HTMLElement {
+function figures(task: TaskSignal, fresh: ReadonlySignal<Freshness>, scene: Scene): HTMLElement {
   const digits = h("span", "hw-digits");
   const percent = h("div", "hw-percent", digits, h("span", "hw-unit", " %"));
   const about = h("span", "hw-about");
@@ -81,8 +95,8 @@ function figures(task: TaskSignal, scene: Scene): HTMLElement {
     if (whole === null) setText(digits, UNKNOWN);
     else tween.to(status === "completed" ? 100 : Math.min(99, overall_progress ?? 0));
   });
-  atEachSecond(task, scene, (now, time) => {
-    const text = remaining(now, time);
+  atEachSecond(task, fresh, scene, (now, { asOf }) => {
+    const text = remaining(now, asOf);
     setText(about, text.about);
     setText(range, text.range === "" ? "" : `, ${text.range}`);
     setAttribute(left, "title", text.detail);
@@ -95,6 +109,7 @@ function remaining(task: TaskProgress, now: number): { about: string; range: str
     const end = task.finished_at ?? task.updated_at;
     return { about: end === null ? "" : `at ${hourAndMinute(end)}`, range: "", detail: end ?? "" };
   }
+  if (task.status === "lost") return lastWord(task, now);
   if (task.status === "queued" && task.eta === null) {
     return { about: "waiting for a worker", range: "", detail: "no estimate before a worker takes it" };
   }
@@ -106,12 +121,27 @@ function remaining(task: TaskProgress, now: number): { about: string; range: str
   };
 }
 
-/** Times change with the second and with the status, not with every update. */
-function atEachSecond(task: TaskSignal, scene: Scene, draw: (task: TaskProgress, now: number) => void): void {
-  const status = computed(() => task.value.status);
+function lastWord(task: TaskProgress, now: number): { about: string; range: string; detail: string } {
+  const silence = secondsSince(task.updated_at, null, now);
+  if (task.updated_at === null || silence === null) return { about: "", range: "", detail: "" };
+  const noticed = task.lost_at === null ? "" : `\nfound lost at ${timeOfDay(task.lost_at)}`;
+  return {
+    about: `last word ${ago(silence)}`,
+    range: "",
+    detail: `last word of its worker at ${timeOfDay(task.updated_at)}${noticed}`,
+  };
+}
+
+/** Times change with the second, the status and the link, not with every update. */
+function atEachSecond(
+  task: TaskSignal,
+  fresh: ReadonlySignal<Freshness>,
+  scene: Scene,
+  draw: (task: TaskProgress, fresh: Freshness) => void,
+): void {
   watch(scene.until, () => {
-    if (hasEnded(status.value)) draw(task.value, scene.clock.now());
-    else draw(task.peek(), scene.clock.nowAndEverySecond());
+    const now = fresh.value;
+    draw(hasEnded(task.peek().status) ? task.value : task.peek(), now);
   });
 }
 

@@ -3,14 +3,17 @@
 import { computed } from "@preact/signals-core";
 import { h, setText, watch } from "../dom.js";
 import { number, statusName } from "../format.js";
-import { TASK_STATUSES, type TaskStatus } from "../model.js";
+import { hasEnded, TASK_STATUSES, type TaskStatus } from "../model.js";
 import type { TaskEntry } from "../store.js";
-import { linkNote } from "./link-note.js";
+import { freshness } from "./freshness.js";
 import { taskRow } from "./row.js";
 import type { Scene } from "./scene.js";
 import { slot } from "./slot.js";
 
 export type Counts = ReadonlyMap<TaskStatus | "waiting", number>;
+
+/** The list as a whole has no worker whose word it could wait for. */
+const NOBODY = { at: null, isMissing: false };
 
 /** Read from left to right like the life of a task, so that the bar grows. */
 const ORDER = ["completed", "failed", "cancelled", "lost", "in_progress", "queued", "waiting"] as const;
@@ -30,7 +33,7 @@ export function taskList(entries: readonly TaskEntry[], scene: Scene): HTMLEleme
   rows.setAttribute("aria-label", "Tasks");
   rows.tabIndex = 0;
   for (const entry of entries) {
-    const place = slot(entry, scene, "hw-row", (task) => taskRow(task, scene));
+    const place = slot(entry, scene, "hw-row", (task) => taskRow(entry, task, scene));
     place.setAttribute("role", "listitem");
     rows.append(place);
   }
@@ -58,11 +61,11 @@ function heading(entries: readonly TaskEntry[], scene: Scene): HTMLElement {
     }
   });
   const alive = computed(() =>
-    ["in_progress", "queued"].some((status) => counts.value.has(status as TaskStatus)),
+    [...counts.value.keys()].some((status) => status !== "waiting" && !hasEnded(status)),
   );
   watch(scene.until, () => {
-    const now = alive.value ? scene.clock.nowAndEverySecond() : 0;
-    setText(link, alive.value ? linkNote(scene.link.value, null, now, Date.now()) : "");
+    const now = alive.value ? scene.clock.nowAndEverySecond() : null;
+    setText(link, now === null ? "" : freshness(scene.link.value, NOBODY, now, Date.now()).note);
   });
   return h("header", "hw-list-head", h("div", "hw-list-line", total, legend, link), stack);
 }

@@ -3,12 +3,14 @@
 import { computed } from "@preact/signals-core";
 import { h, setAttribute, setText, watch } from "../dom.js";
 import { duration, percent, secondsSince, statusName, timeLeft } from "../format.js";
-import { hasEnded, type TaskProgress } from "../model.js";
+import type { TaskProgress } from "../model.js";
+import type { TaskEntry } from "../store.js";
 import { plainBar } from "./bar.js";
+import { freshnessOf } from "./freshness.js";
 import { drawMark, stateMark } from "./mark.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 
-export function taskRow(task: TaskSignal, scene: Scene): HTMLElement {
+export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
   const mark = stateMark();
   const name = h("span", "hw-name");
   const stage = h("span", "hw-row-stage hw-quiet");
@@ -26,21 +28,22 @@ export function taskRow(task: TaskSignal, scene: Scene): HTMLElement {
     setText(part, percent(now.overall_progress, now.status));
   });
   const status = computed(() => task.value.status);
+  const fresh = freshnessOf(entry, task, scene);
   watch(scene.until, () => {
-    if (status.value === "in_progress")
-      setText(left, timeLeft(task.peek().eta, scene.clock.nowAndEverySecond()).text);
-    else setText(left, outcome(task.value));
+    const isRunning = status.value === "in_progress";
+    row.toggleAttribute("data-still", isRunning && fresh.value.isStill);
+    setText(left, isRunning ? timeLeft(task.peek().eta, fresh.value.asOf).text : outcome(task.value));
   });
   return row;
 }
 
 function currentStageName(task: TaskProgress): string {
-  if (task.status !== "in_progress" && task.status !== "failed") return "";
+  if (!["in_progress", "failed", "lost"].includes(task.status)) return "";
   return task.stages.find((stage) => stage.id === task.current_stage)?.name ?? "";
 }
 
 function outcome(task: TaskProgress): string {
   if (task.status === "completed")
     return duration(secondsSince(task.started_at, task.finished_at, Number.NaN));
-  return hasEnded(task.status) || task.status === "queued" ? statusName(task.status).toLowerCase() : "";
+  return statusName(task.status).toLowerCase();
 }

@@ -2,7 +2,7 @@
 
 import type { ReadonlySignal } from "@preact/signals-core";
 import type { Clock } from "../clock.js";
-import type { LinkStatus } from "../connection.js";
+import type { LinkStatus } from "../link.js";
 import type { TaskProgress } from "../model.js";
 import type { JupyterServer } from "../server.js";
 

@@ -1,8 +1,8 @@
 /** The place of one task: words of waiting until there is a state, then its view for good. */
 
 import { computed, untracked } from "@preact/signals-core";
-import type { Link } from "../connection.js";
 import { h, setText, watch } from "../dom.js";
+import type { Link } from "../link.js";
 import type { TaskEntry } from "../store.js";
 import { drawMark, stateMark } from "./mark.js";
 import type { Scene, TaskSignal } from "./scene.js";
