@@ -3,8 +3,12 @@
 #   make demo              JupyterLab on notebooks/quickstart.ipynb
 #   make demo HEADLESS=1   the same without a browser: prints each live update, exits 0 when all tasks completed
 #   make test              every check; make lint, unit, js, notebooks, browser run a part of it
+#   make chaos             the long runs: ROUNDS=200 of killing and pausing processes, EXAMPLES=2000 of the state machine
 
 PYTHON ?= python3
+ROUNDS ?= 200
+SEED ?= 1
+EXAMPLES ?= 2000
 VENV := .venv
 BIN := $(VENV)/bin
 NPM := $(BIN)/python hatch_build.py
@@ -12,7 +16,7 @@ NPM := $(BIN)/python hatch_build.py
 FRONT_END := js/package-lock.json js/build.mjs $(shell find js/src -type f)
 PACKAGE := pyproject.toml hatch_build.py $(shell find jupyter-config -type f) $(FRONT_END)
 
-.PHONY: demo test lint unit js notebooks browser bench clean
+.PHONY: demo test lint unit js notebooks browser chaos bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/headway demo $(if $(filter-out 0,$(HEADLESS)),--headless)
@@ -40,10 +44,16 @@ browser: $(VENV)/dev
 	$(BIN)/python tests/browser/chromium.py
 	$(BIN)/python -m pytest tests/browser
 
+chaos: $(VENV)/dev
+	HEADWAY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/chaos/test_machine.py
+	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/redis_away.py
+	$(BIN)/python benchmarks/reconnect.py
 
 clean:
 	rm -rf $(VENV) js/node_modules src/headway/static src/headway/labextension test-artifacts dist

@@ -3,7 +3,8 @@
 The job is 400 steps of about 5 ms of arithmetic, each of which reports its count and a log entry, and every
 twentieth a checkpoint. It runs in a process of its own for each round, without Headway, with a Redis, with an
 address where nothing listens, and with a Redis that accepts and never answers; the rounds are interleaved.
-Prints one JSON line: the medians in seconds, and by how many percent each is slower than the bare job.
+Prints one JSON line: the medians of wall-clock and of the process's processor time (all threads) in seconds,
+and by how many percent each way takes longer than the bare job of the same round, which has the same neighbours.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from headway.store.embedded import EmbeddedServer
 
 ROUNDS = 9
 JOB = """
-import contextlib, sys, time
+import json, sys, time
 import numpy as np
 
 STEPS = 400
@@ -37,11 +38,11 @@ def job(report):
     state = field
     for _ in range(20):
         state = step(state)
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     for number in range(STEPS):
         state = step(state)
         report(number)
-    return time.perf_counter() - began
+    return json.dumps([time.perf_counter() - began, time.process_time() - began_cpu])
 
 if sys.argv[1] == "bare":
     print(job(lambda number: None))
@@ -86,44 +87,51 @@ def main() -> None:
             "redis_away": f"unix://{folder}/missing.sock",
             "redis_silent": f"unix://{folder}/silent.sock",
         }
-        times: dict[str, list[float]] = {way: [] for way in addresses}
+        walls: dict[str, list[float]] = {way: [] for way in addresses}
+        cpus: dict[str, list[float]] = {way: [] for way in addresses}
         for number in range(ROUNDS):
             order = list(addresses)
             for way in order[number % len(order) :] + order[: number % len(order)]:
-                environment = {**os.environ, "HEADWAY_REDIS_URL": addresses[way], "OMP_NUM_THREADS": "1"}
-                done = subprocess.run(
-                    [sys.executable, "-c", JOB, way],
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    check=True,
-                    text=True,
-                )
-                times[way].append(float(done.stdout))
+                wall, cpu = run(way, addresses[way])
+                walls[way].append(wall)
+                cpus[way].append(cpu)
         silent.close()
         server.release()
-    medians = {way: statistics.median(some) for way, some in times.items()}
-    slower = {way: round(100 * (medians[way] / medians["bare"] - 1), 2) for way in medians if way != "bare"}
-    # Round by round against the bare run of the same round, which sees the same neighbours.
-    paired = {
-        way: round(
-            100
-            * statistics.median(one / bare - 1 for one, bare in zip(times[way], times["bare"], strict=True)),
-            2,
-        )
-        for way in slower
-    }
     print(
         json.dumps(
             {
                 "benchmark": "redis_away",
-                "median_s": {way: round(median, 3) for way, median in medians.items()},
-                "slower_percent": slower,
-                "slower_percent_paired": paired,
                 "rounds": ROUNDS,
+                "wall_s": {way: round(statistics.median(some), 3) for way, some in walls.items()},
+                "cpu_s": {way: round(statistics.median(some), 3) for way, some in cpus.items()},
+                "wall_more_percent": more_percent(walls),
+                "cpu_more_percent": more_percent(cpus),
             }
         )
     )
+
+
+def run(way: str, address: str) -> tuple[float, float]:
+    environment = {**os.environ, "HEADWAY_REDIS_URL": address, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, way],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+        text=True,
+    )
+    wall, cpu = json.loads(done.stdout)
+    return wall, cpu
+
+
+def more_percent(times: dict[str, list[float]]) -> dict[str, float]:
+    ratios = {
+        way: [one / bare - 1 for one, bare in zip(some, times["bare"], strict=True)]
+        for way, some in times.items()
+        if way != "bare"
+    }
+    return {way: round(100 * statistics.median(some), 2) for way, some in ratios.items()}
 
 
 if __name__ == "__main__":

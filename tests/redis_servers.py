@@ -40,6 +40,7 @@ SENTINELS = 3
 SERVICE = "headway-primary"
 # A replica is a node of its cluster only once it has got something, be it a ping: by default after 10 s.
 PERSISTENCE_AND_REPLICATION = ('save ""', "repl-diskless-sync-delay 0", "repl-ping-replica-period 1")
+EPOCH = "cluster_current_epoch"
 DEADLINE_S = 30.0
 POLL_S = 0.02
 
@@ -172,23 +173,21 @@ class Cluster:
         """Its address as Headway reads it, with all nodes."""
         return "redis+cluster://" + ",".join(node.address for node in self.nodes)
 
-    def slots(self) -> list[tuple[int, int, list[int]]]:
-        """Return the first and the last slot of each range and its ports, the primary's first."""
-        node = next(node for node in self.nodes if node.is_up())
-        rows = node.ask("CLUSTER", "SLOTS")
-        return [(first, last, [int(owner[1]) for owner in owners]) for first, last, *owners in rows]
+    def port_of(self, slot: int, asked: Server) -> int:
+        """Return the port of a slot's primary, as one of the nodes sees it."""
+        rows = asked.ask("CLUSTER", "SLOTS")
+        return next(int(primary[1]) for first, last, primary, *_ in rows if first <= slot <= last)
 
     def primary_of(self, key: str) -> Server:
         """Return the server that serves a key."""
-        node = next(node for node in self.nodes if node.is_up())
-        slot = node.ask("CLUSTER", "KEYSLOT", key)
-        port = next(ports[0] for first, last, ports in self.slots() if first <= slot <= last)
+        asked = next(node for node in self.nodes if node.is_up())
+        port = self.port_of(asked.ask("CLUSTER", "KEYSLOT", key), asked)
         return next(node for node in self.nodes if node.port == port)
 
     def wait_until_ok(self) -> None:
         """Wait until every node that is up serves all slots."""
         wait_until(
-            lambda: all("cluster_state:ok" in _cluster_info(node) for node in self.nodes if node.is_up()),
+            lambda: all(_cluster_info(node)["cluster_state"] == "ok" for node in self.nodes if node.is_up()),
             "cluster_state:ok",
         )
 
@@ -196,10 +195,13 @@ class Cluster:
         """Give the slot of a key, in which there are none, from one primary to another."""
         slot = new.ask("CLUSTER", "KEYSLOT", key)
         name = new.ask("CLUSTER", "MYID")
-        # The new owner's claim is the newer one only if the slot was on its way to it.
+        # The new owner's claim is of a newer epoch only if the slot was on its way to it. All others hear of
+        # it, and of the epoch, before there is another.
         with self.migrating(key, old, new):
-            for node in sorted(self.nodes, key=lambda node: node is not new):  # the new one first
+            for node in (new, old):
                 node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+        wait_until(lambda: {self.port_of(slot, node) for node in self.nodes} == {new.port}, "a common view")
+        wait_until(lambda: len({_cluster_info(node)[EPOCH] for node in self.nodes}) == 1, "a common epoch")
 
     @contextmanager
     def migrating(self, key: str, old: Server, new: Server) -> Iterator[None]:
@@ -245,7 +247,7 @@ def start_cluster(folder: Path, *, primaries: int = 3, replicas: int = 0) -> Ite
             if number:
                 node.ask("CLUSTER", "MEET", HOST, nodes[0].port)
         wait_until(
-            lambda: all(f"cluster_known_nodes:{count}\n" in _cluster_info(node) for node in nodes), "meeting"
+            lambda: {_cluster_info(node)["cluster_known_nodes"] for node in nodes} == {str(count)}, "meeting"
         )
         for number, node in enumerate(nodes[primaries:]):
             node.ask("CLUSTER", "REPLICATE", nodes[number % primaries].ask("CLUSTER", "MYID"))
@@ -367,9 +369,9 @@ def _is_taken(port: int) -> bool:
     return False
 
 
-def _cluster_info(node: Server) -> str:
-    answer = node.ask("CLUSTER", "INFO")
-    return str(answer).replace("\r\n", "\n")
+def _cluster_info(node: Server) -> dict[str, str]:
+    lines = str(node.ask("CLUSTER", "INFO")).splitlines()
+    return dict(line.split(":", 1) for line in lines if line)
 
 
 def _is_linked(replica: Server) -> bool:

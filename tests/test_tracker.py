@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from headway.errors import (
 from headway.models import StageStatus, TaskProgress, TaskStatus, Timestamp
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
+from headway.store.reports import Report
 
 OpenTracker = Callable[..., Any]
 T0 = 1_763_800_000.0
@@ -306,3 +308,41 @@ async def test_a_state_of_a_newer_version_is_read_and_what_it_added_is_ignored(
         document = json.loads(task.to_json()) | {"invented_later": [1]}
         redis.hset(keys.task("a"), "data", json.dumps(document))
         assert await tracker.get_progress("a") == replace(task, seq=1)
+
+
+async def test_whoever_takes_a_task_up_overtakes_a_worker_that_never_rests(open_tracker: OpenTracker) -> None:
+    async with open_tracker() as tracker, open_tracker() as elsewhere:
+        task = await tracker.create_task_progress("a", "t", stages={"run": 1.0})
+        refusals = []
+
+        async def work() -> None:
+            for seq in range(2, 10_000):
+                report = Report(task=replace(task, seq=seq, name=f"step {seq}"), run="old", worker="w")
+                refusals.extend((await tracker.store.write([report])).values())
+                if len(refusals) == 3:
+                    return
+
+        working = asyncio.create_task(work())
+        while (await elsewhere.get_progress("a")).seq < 20:
+            pass
+        attached = await elsewhere.attach("a", run="new", worker="w")
+        await asyncio.wait_for(working, 20)
+        assert await elsewhere.get_progress("a") == attached.task
+    assert attached.task.name == f"step {attached.task.seq - 1}", "it went on from the very last state"
+    assert {(refusal.attempt, refusal.is_same_run) for refusal in refusals} == {(2, False)}
+
+
+async def test_what_cannot_be_taken_up_is_left_as_it_was(open_tracker: OpenTracker, redis: Redis) -> None:
+    async with open_tracker() as tracker:
+        await tracker.create_task_progress("done", "t")
+        await tracker.finish_task("done")
+        before = everything(redis)
+        with pytest.raises(TaskStateError, match="expected a task that is not completed"):
+            await tracker.attach("done", run="r", worker="w")
+        with pytest.raises(TaskNotFoundError):
+            await tracker.attach("missing", run="r", worker="w")
+        for read in (tracker.attach("../a", run="r", worker="w"), tracker.read_checkpoint("../a")):
+            with pytest.raises(InvalidTaskIdError):
+                await read
+        assert await tracker.read_checkpoint("done") is await tracker.read_checkpoint("missing") is None
+    assert everything(redis) == before

@@ -77,11 +77,18 @@ class Viewer:
     async def subscribe(self, *task_ids: str, **options: Any) -> None:
         await self.say({"type": "subscribe", "task_ids": task_ids, **options})
 
-    async def hear(self) -> Any:
+    async def hear_any(self) -> Any:
         """Give what the next frame says."""
         frame = await asyncio.wait_for(self.socket.read_message(), ANSWER_TIMEOUT_S)
         assert frame is not None, f"the server closed the socket: {self.socket.close_code}"
         return json.loads(frame)
+
+    async def hear(self) -> Any:
+        """Give what the next frame says that is no heartbeat."""
+        while True:
+            message = await self.hear_any()
+            if not isinstance(message, dict) or message["type"] != "heartbeat":
+                return message
 
     async def hear_error(self) -> str:
         message = await self.hear()

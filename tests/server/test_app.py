@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from headway.settings import Settings
 from headway.store.embedded import EmbeddedServer
@@ -49,6 +50,15 @@ def test_kernels_find_a_server_of_ones_own_through_their_environment(
 def test_the_environment_configures_what_no_option_does(start: Start, server: EmbeddedServer) -> None:
     app = start()
     assert app.web_app.settings["headway_tracker"].store.url == server.url
+
+
+def test_the_embedded_server_writes_to_the_disk_as_the_environment_says(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWAY_APPENDFSYNC", "always")
+    app = start(data_dir=str(folder))
+    with Redis.from_url(app.web_app.settings["headway_tracker"].store.url) as client:
+        assert client.config_get("appendfsync") == {"appendfsync": "always"}
 
 
 def test_stopping_gives_up_the_embedded_server(

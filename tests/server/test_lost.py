@@ -26,7 +26,7 @@ async def test_the_task_of_a_killed_worker_is_lost_for_a_viewer_and_for_rest(
             killed_at = time.monotonic()
             heard = []
             while not heard or heard[-1]["type"] != "progress.update" or heard[-1]["seq"] == before["seq"]:
-                heard.append(await viewer.hear())
+                heard.append(await viewer.hear_any())
             assert time.monotonic() - killed_at < LOST_WITHIN_S
     *quiet, lost = heard
     assert {message["type"] for message in quiet} == {"heartbeat"}

@@ -45,16 +45,17 @@ async def until_gone(store: TaskStore, worker: str = "w") -> None:
             await asyncio.sleep(0.005)
 
 
-async def die(store: TaskStore, worker: str = "w") -> None:
-    """Let a worker have been there, and be gone; the leases of others count by now."""
-    await store.leases.renew(worker)
-    await until_gone(store, worker)
+@pytest.fixture
+def leases_count(redis: Redis) -> None:
+    """Let this Redis have served leases for long enough: who has none is gone."""
+    since = int(1_000 * time.time()) - 60_000
+    redis.hset(keys.LEASES_EPOCH, mapping={"run_id": redis.info("server")["run_id"], "since": since})
 
 
+@pytest.mark.usefixtures("leases_count")
 async def test_a_lease_lasts_until_it_is_not_renewed(open_tracker: OpenTracker) -> None:
     async with open_tracker() as tracker:
         held = tracker.store.leases
-        await die(tracker.store, "dead")
         assert await held.renew("w") is True, "it had none"
         for _ in range(6):
             await asyncio.sleep(LEASE_S / 4)
@@ -65,9 +66,9 @@ async def test_a_lease_lasts_until_it_is_not_renewed(open_tracker: OpenTracker) 
         assert await held.gone([]) == set()
 
 
+@pytest.mark.usefixtures("leases_count")
 async def test_who_leaves_is_gone_at_once(open_tracker: OpenTracker) -> None:
     async with open_tracker() as tracker:
-        await die(tracker.store, "dead")
         await tracker.store.leases.renew("w")
         await tracker.store.leases.release("w")
         await tracker.store.leases.release("never there")
@@ -78,7 +79,7 @@ async def test_the_leases_of_who_is_long_gone_are_not_kept(open_tracker: OpenTra
     async with open_tracker() as tracker:
         for number in range(50):
             await tracker.store.leases.renew(f"w{number}")
-        await die(tracker.store, "last")
+        await until_gone(tracker.store, "w49")
         await tracker.store.leases.renew("w")
     assert redis.zcard(keys.LEASES) == 1
 
@@ -87,7 +88,6 @@ async def test_after_a_flush_leases_count_only_once_everybody_had_the_time_to_co
     open_tracker: OpenTracker, redis: Redis
 ) -> None:
     async with open_tracker() as tracker:
-        await die(tracker.store)
         redis.flushall()
         asked_at = time.monotonic()
         assert await tracker.store.leases.gone(["w"]) == set()
@@ -102,7 +102,7 @@ async def test_after_a_restart_likewise_although_the_old_leases_are_there(
     server = EmbeddedServer(folder)
     async with ProgressTracker(TaskStore(Settings(data_dir=folder))) as tracker:
         store = tracker.store
-        await die(store)
+        await until_gone(store)
         await store.persist()
         with Redis.from_url(server.url) as client:
             os.kill(int(client.info("server")["process_id"]), signal.SIGKILL)
@@ -113,11 +113,11 @@ async def test_after_a_restart_likewise_although_the_old_leases_are_there(
         await until_gone(store)
 
 
+@pytest.mark.usefixtures("leases_count")
 async def test_whoever_reads_a_task_of_a_worker_that_is_gone_reads_that_it_is_lost(
     open_tracker: OpenTracker, redis: Redis
 ) -> None:
     async with open_tracker(clock=lambda: 2_000.0) as tracker:
-        await die(tracker.store)
         await tracker.store.write([Report(task=running(), run="r", worker="w")])
         found = await tracker.get_progress("a")
         assert found == replace(running(), status=TaskStatus.LOST, seq=8, lost_at=Timestamp(2_000))
@@ -125,9 +125,9 @@ async def test_whoever_reads_a_task_of_a_worker_that_is_gone_reads_that_it_is_lo
     assert redis.hmget(keys.task("a"), "status", "worker", "run", "seq") == [b"lost", None, b"r", b"8"]
 
 
+@pytest.mark.usefixtures("leases_count")
 async def test_however_many_look_the_loss_is_stored_once_and_announced(open_tracker: OpenTracker) -> None:
     async with open_tracker() as one, open_tracker() as two:
-        await die(one.store)
         await one.store.write([Report(task=running(), run="r", worker="w")])
         async with one.store.changes() as hints:
             looks = [tracker.get_progress("a") for tracker in (one, two) for _ in range(10)]
@@ -139,9 +139,20 @@ async def test_however_many_look_the_loss_is_stored_once_and_announced(open_trac
         assert (await two.get_progress("a")).seq == 8
 
 
+@pytest.mark.usefixtures("leases_count")
+async def test_a_task_that_ended_while_somebody_looked_is_not_lost(open_tracker: OpenTracker) -> None:
+    async with open_tracker() as tracker:
+        await tracker.store.write([Report(task=running(), run="r", worker="w")])
+        looked_at = await tracker.store.read(["a"])
+        over = transitions.finish(running(seq=8), TaskStatus.COMPLETED, now=Timestamp(1_003))
+        await tracker.store.write([Report(task=over, run="r", worker="w")])
+        assert (await tracker.lose(looked_at))["a"].data == over.to_json()
+        assert await tracker.get_progress("a") == over
+
+
+@pytest.mark.usefixtures("leases_count")
 async def test_what_is_over_or_nobodys_is_never_lost(open_tracker: OpenTracker) -> None:
     async with open_tracker() as tracker:
-        await die(tracker.store)
         for status in ("completed", "failed", "cancelled"):
             over = transitions.finish(running(status), TaskStatus(status), now=Timestamp(1_003))
             await tracker.store.write([Report(task=over, run="r", worker="w")])
@@ -157,40 +168,38 @@ async def test_what_is_over_or_nobodys_is_never_lost(open_tracker: OpenTracker) 
         assert (await tracker.list_tasks(status=TaskStatus.LOST))[0] == []
 
 
+@pytest.mark.usefixtures("leases_count")
 async def test_a_state_that_only_a_later_version_can_read_is_left_alone(
     open_tracker: OpenTracker, redis: Redis
 ) -> None:
     async with open_tracker() as tracker:
-        await die(tracker.store)
         await tracker.store.write([Report(task=running(), run="r", worker="w")])
         redis.hset(keys.task("a"), "data", b'{"task_id":"a","status":"dreaming"}')
         assert (await tracker.get_stored("a")).seq == 7
 
 
+@pytest.mark.usefixtures("leases_count")
 async def test_when_it_was_lost_is_when_it_changed(open_tracker: OpenTracker) -> None:
     async with open_tracker(clock=lambda: 2_000.0) as tracker:
-        await die(tracker.store)
         await tracker.store.write([Report(task=running(), run="r", worker="w")])
         found, _ = await tracker.list_tasks(since=1_500)
         assert [(task.updated_at, task.lost_at) for task in found] == [(1_002, 2_000)]
         assert (await tracker.list_tasks(since=2_001))[0] == []
 
 
+@pytest.mark.usefixtures("leases_count")
 class TestALostTaskThatIsHeardOf:
     async def test_is_in_progress_when_a_stage_of_it_changes(self, open_tracker: OpenTracker) -> None:
         async with open_tracker() as tracker:
-            await die(tracker.store)
             await tracker.store.write([Report(task=running(), run="r", worker="w")])
             assert (await tracker.get_progress("a")).status is TaskStatus.LOST
             task = await tracker.update_stage("a", "run", progress=0.6)
             assert (task.status, task.lost_at, task.seq) == (TaskStatus.IN_PROGRESS, None, 9)
-            await die(tracker.store, "another")
             assert await tracker.get_progress("a") == task, "nobody's lease keeps it now"
 
     async def test_is_lost_no_more_when_it_is_ended(self, open_tracker: OpenTracker) -> None:
         clock = 2_000.0
         async with open_tracker(clock=lambda: clock) as tracker:
-            await die(tracker.store)
             await tracker.store.write([Report(task=running(), run="r", worker="w")])
             assert (await tracker.get_progress("a")).status is TaskStatus.LOST
             clock = 3_000.0
@@ -202,7 +211,6 @@ class TestALostTaskThatIsHeardOf:
 
     async def test_is_lost_no_more_when_its_stages_are_all_over(self, open_tracker: OpenTracker) -> None:
         async with open_tracker() as tracker:
-            await die(tracker.store)
             await tracker.store.write([Report(task=running(), run="r", worker="w")])
             assert (await tracker.get_progress("a")).status is TaskStatus.LOST
             await tracker.update_stage("a", "load", "skipped")
@@ -211,7 +219,6 @@ class TestALostTaskThatIsHeardOf:
 
     async def test_is_in_progress_when_its_own_run_goes_on(self, open_tracker: OpenTracker) -> None:
         async with open_tracker() as tracker:
-            await die(tracker.store)
             await tracker.store.write([Report(task=running(), run="r", worker="w")])
             assert (await tracker.get_progress("a")).status is TaskStatus.LOST
             assert await tracker.store.leases.renew("w") is True

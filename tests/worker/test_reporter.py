@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
 from headway.store.reports import Report
+from headway.tracker import ProgressTracker
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task
 
@@ -273,60 +275,18 @@ def test_call_raises_what_the_store_raises(tmp_path: Path, monkeypatch: pytest.M
     reporter.close()
 
 
-def test_listeners_hear_of_their_own_tasks_until_these_are_over(
-    new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
-) -> None:
-    mine, other = new_task(), new_task()
-    heard: list[TaskProgress] = []
-    reporter.listen(lambda states, _: heard.extend(states), [mine.task_id])
-    mine.update(0.5)
-    other.update(0.5)
-    wait_until(lambda: heard and heard[-1].stages[2].progress == 0.5)
-    mine.complete()
-    wait_until(lambda: not reporter._listeners)
-    assert heard[-1].status is TaskStatus.COMPLETED
-    assert {state.task_id for state in heard} == {mine.task_id}
+def test_a_call_that_takes_too_long_is_given_up(reporter: Reporter) -> None:
+    cancelled = threading.Event()
 
+    async def hang(tracker: ProgressTracker) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
 
-def test_a_listener_hears_of_the_tasks_of_other_processes(
-    reporter: Reporter,
-    start_python: Callable[..., subprocess.Popen[str]],
-    redis: Redis,
-    wait_until: WaitUntil,
-) -> None:
-    heard: list[TaskProgress] = []
-    pictures: dict[str, bytes] = {}
-    reporter.listen(lambda states, previews: (heard.extend(states), pictures.update(previews)), ["far-1"])
-    script = (
-        "import headway; from PIL import Image\n"
-        "with headway.task('far', task_id='far-1') as task:\n"
-        "    task.update(0.5); task.preview(Image.new('RGB', (64, 64), 'red')); input()"
-    )
-    process = start_python(script)
-    wait_until(lambda: heard and pictures)
-    process.communicate("\n", timeout=30)
-    wait_until(lambda: heard[-1].status is TaskStatus.COMPLETED)
-    wait_until(lambda: not reporter._listeners)
-    assert pictures["far-1"].startswith(b"\xff\xd8")
-
-
-def test_a_listener_that_fails_is_dropped_and_the_reporting_goes_on(
-    new_task: NewTask,
-    reporter: Reporter,
-    stored: Stored,
-    wait_until: WaitUntil,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def broken(states: object, previews: object) -> None:
-        raise RuntimeError("the comm is closed")
-
-    task = new_task()
-    reporter.listen(broken, [task.task_id])
-    task.update(0.5)
-    wait_until(lambda: not reporter._listeners)
-    assert "the comm is closed" in caplog.text
-    task.complete()
-    wait_until(lambda: stored(task) == task.progress)
+    with pytest.raises(StoreUnavailableError, match=r"did not answer within 0\.1 s"):
+        reporter.call(hang, timeout_s=0.1)
+    assert cancelled.wait(5)
 
 
 def test_an_idle_process_does_not_wake_up(

@@ -232,6 +232,8 @@ class Connection:
         self._logged: dict[str, int] = {}
         self._pending: dict[str, None] = {}
         self._missed: set[str] = set()
+        # Tasks of which an older state was read than the viewer has.
+        self._doubted: set[str] = set()
         self._errors: deque[ErrorMessage] = deque(maxlen=MAX_ERRORS)
         self._many = False
         self._is_unavailable = False
@@ -255,6 +257,7 @@ class Connection:
             if message.logs:
                 self._logged[task_id] = message.logs_since.get(task_id, 0)
             self._missed.discard(task_id)
+        self._spoke_at = 0.0  # a heartbeat answers where nothing is newer
         self._hub.want(self, ids)
 
     def unsubscribe(self, task_ids: Iterable[str]) -> None:
@@ -265,6 +268,7 @@ class Connection:
             self._logged.pop(task_id, None)
             self._pending.pop(task_id, None)
             self._missed.discard(task_id)
+            self._doubted.discard(task_id)
         self._hub.leave(self, ids)
 
     def notice(self, task_id: str) -> None:
@@ -279,6 +283,7 @@ class Connection:
         self._is_unavailable = False
         if task_id not in self._missed:
             self._missed.add(task_id)
+            self._wanted[task_id] = -1  # whatever appears is news
             message = f"no task {task_id!r} is stored; it will be sent when it appears"
             self.tell(ErrorMessage(code="unknown_task", task_id=task_id, message=message))
 
@@ -340,6 +345,25 @@ class Connection:
                 message = LogMessage(task_id=task_id, entries=page.entries, dropped=page.dropped)
                 await self._send(encode_frame([message]))
 
+    def _is_news(self, task_id: str, seq: int) -> bool:
+        """Whether the viewer has not got this state; it hears first when its own is of a past that is gone.
+
+        A lower number is that of a task that was lost with Redis' data and made anew, unless it was read just
+        before the viewer came: it is read once more.
+        """
+        has = self._wanted.get(task_id, seq)
+        if seq >= has:
+            self._doubted.discard(task_id)
+            return seq > has
+        if task_id not in self._doubted:
+            self._doubted.add(task_id)
+            self._hub.want(self, [task_id])
+            return False
+        self._doubted.discard(task_id)
+        self.miss(task_id)
+        self._pending[task_id] = None
+        return False
+
     def _frames(self, pending: Iterable[str]) -> Iterable[bytes]:
         """Make the frames of the tasks that waited; what comes meanwhile waits for the next round."""
         while self._errors:
@@ -348,7 +372,7 @@ class Connection:
         messages: list[Any] = []
         for task_id in pending:
             stored = self._hub.newest(task_id)
-            if stored is None or stored.seq <= self._wanted.get(task_id, stored.seq):
+            if stored is None or not self._is_news(task_id, stored.seq):
                 continue
             self._wanted[task_id] = stored.seq
             now = Timestamp(time.time())

@@ -5,13 +5,14 @@ Redis away, slow or refusing is one error here, `StoreUnavailableError`, raised 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from headway.errors import StoreUnavailableError
 from headway.store import clients
@@ -40,19 +41,38 @@ class Commands:
     ----------
     url
         As `headway.store.clients.open_client` reads it.
-
-    Attributes
-    ----------
-    client
-        For single commands, under `unavailable`.
     """
 
     def __init__(self, url: str) -> None:
-        self.client = clients.open_client(url)
+        self._client = clients.open_client(url)
+
+    async def connect(self) -> None:
+        """Make sure that a server answers; a cluster is asked anew who serves what.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When none does.
+        """
+        with unavailable():
+            await clients.renew(self._client)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.aclose()
+        await clients.close(self._client)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Any]:
+        """Lend redis-py's client for single commands; the block may take as long as one call.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When Redis does not answer in time, or refuses.
+        """
+        with unavailable():
+            async with asyncio.timeout(clients.call_timeout_s(self._client)):
+                yield self._client
 
     async def run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run some commands, each on keys of one slot, in one round trip a server, in this order there.
@@ -63,16 +83,16 @@ class Commands:
             When one of them fails; the others may have been run.
         """
         with unavailable():
-            return _checked(await clients.run_all(self.client, commands))
+            return _checked(await clients.run_all(self._client, commands))
 
     async def call(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Call a script several times, as `run` does; a server that does not know it yet is told."""
         with unavailable():
-            results = await clients.run_all(self.client, [script.command(call) for call in calls])
+            results = await clients.run_all(self._client, [script.command(call) for call in calls])
             unknown = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
             if unknown:
-                await clients.load_script(self.client, script.text)
-                again = await clients.run_all(self.client, [script.command(calls[i]) for i in unknown])
+                await clients.load_script(self._client, script.text)
+                again = await clients.run_all(self._client, [script.command(calls[i]) for i in unknown])
                 for i, result in zip(unknown, again, strict=True):
                     results[i] = result
             return _checked(results)
@@ -87,7 +107,7 @@ class Commands:
             When Redis does not answer.
         """
         with unavailable():
-            subscription = clients.subscribe(self.client, channel)
+            subscription = clients.subscribe(self._client, channel)
             pubsub = await subscription.__aenter__()
         try:
             yield pubsub
@@ -101,12 +121,16 @@ def unavailable() -> Iterator[None]:
     """Turn what redis-py raises into the one error of the store."""
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailableError(f"Redis does not answer: {type(error).__name__}: {error}") from error
+    except clients.FAILURES as error:
+        raise _told(error) from error
 
 
 def _checked(results: list[Any]) -> list[Any]:
     for result in results:
-        if isinstance(result, Exception):
-            raise result
+        if isinstance(result, Exception):  # whatever it is: redis-py's pipelines catch their own faults too
+            raise _told(result) from result
     return results
+
+
+def _told(error: Exception) -> StoreUnavailableError:
+    return StoreUnavailableError(f"Redis does not answer: {type(error).__name__}: {error}")

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from headway.store import keys
-from headway.store.commands import unavailable
 from headway.store.tasks import TaskStore
 
 # Keys that are looked at in one round trip; and in all: of more, the first ones stand for the rest.
@@ -80,14 +79,13 @@ async def survey(store: TaskStore) -> Survey:
     StoreUnavailableError
         When Redis does not answer.
     """
-    client: Any = store.commands.client
-    with unavailable():
+    async with store.commands.client() as client:
         facts = _of_one_node(await client.info())
         workers = int(await client.zcard(keys.LEASES))
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
-    async for names in _pages(client):
+    async for names in _pages(store):
         found = await store.commands.run([("MEMORY", "USAGE", name) for name in names])
         for name, size in zip(names, found, strict=True):
             counts[kind_of(name)] += 1
@@ -122,16 +120,19 @@ def kind_of(name: str) -> str:
     return {"task": "tasks"}.get(rest, rest.partition(":")[0])
 
 
-async def _pages(client: Any) -> AsyncIterator[list[str]]:
-    page: list[str] = []
-    with unavailable():
-        async for name in client.scan_iter(match=f"{keys.PREFIX}:*", count=KEYS_AT_ONCE):
-            page.append(name.decode())
-            if len(page) == KEYS_AT_ONCE:
-                yield page
-                page = []
-    if page:
-        yield page
+async def _pages(store: TaskStore) -> AsyncIterator[list[str]]:
+    async with store.commands.client() as client:
+        names = client.scan_iter(match=f"{keys.PREFIX}:*", count=KEYS_AT_ONCE)
+    page: list[str] | None = None
+    while page is None or len(page) == KEYS_AT_ONCE:
+        page = []
+        async with store.commands.client():
+            async for name in names:
+                page.append(name.decode())
+                if len(page) == KEYS_AT_ONCE:
+                    break
+        if page:
+            yield page
 
 
 def _of_one_node(facts: dict[str, Any]) -> dict[str, Any]:

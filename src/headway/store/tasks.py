@@ -81,7 +81,6 @@ class TaskStore:
         self._run_blocking = run_blocking
         self._ensuring: asyncio.Future[object] | None = None
         self.commands = Commands(self.url)
-        self._client: Any = self.commands.client
         self.leases = Leases(self.commands)
 
     async def connect(self) -> None:
@@ -99,8 +98,7 @@ class TaskStore:
                 self._ensuring = asyncio.ensure_future(self._run_blocking(self.embedded.ensure))
             # A thread goes on when its waiter is cancelled: `close` waits for it.
             await asyncio.shield(self._ensuring)
-        with unavailable():
-            await self._client.ping()
+        await self.commands.connect()
 
     async def close(self) -> None:
         """Close the connections and give up the share in the embedded server."""
@@ -179,8 +177,8 @@ class TaskStore:
             return
         deadline = time.monotonic() + PERSIST_TIMEOUT_S
         while True:
-            with unavailable():
-                facts = await self._client.info("persistence")
+            async with self.commands.client() as client:
+                facts = await client.info("persistence")
             if not facts.get("aof_buffer_length"):
                 return
             if time.monotonic() > deadline:
@@ -212,8 +210,8 @@ class TaskStore:
 
     async def read_checkpoint(self, task_id: str) -> bytes | None:
         """Read the JSON of a task's newest checkpoint; ``None`` where there is none."""
-        with unavailable():
-            data: Any = await self._client.hget(keys.task(task_id), "checkpoint")
+        async with self.commands.client() as client:
+            data: Any = await client.hget(keys.task(task_id), "checkpoint")
         return data if data is None else bytes(data)
 
     async def read_logs(
@@ -272,8 +270,8 @@ class TaskStore:
         offset = 0
         # Tasks of one instant are sorted by id, backwards; those that the page before ended with are passed.
         while len(page) < limit:
-            with unavailable():
-                rows: Any = await self._client.zrevrangebyscore(
+            async with self.commands.client() as client:
+                rows: Any = await client.zrevrangebyscore(
                     keys.INDEX, top, "-inf", start=offset, num=limit, withscores=True
                 )
             found = [(score, member.decode()) for member, score in rows]
@@ -288,10 +286,10 @@ class TaskStore:
 
         Some entries of tasks that are gone are dropped, and of too many tasks the oldest that nobody runs.
         """
-        with unavailable():
-            members: Any = await self._client.zrandmember(keys.INDEX, PRUNED_AT_ONCE)
-            excess = int(await self._client.zcard(keys.INDEX)) - KEPT_TASKS
-            oldest: Any = await self._client.zrange(keys.INDEX, 0, LOOKED_AT - 1) if excess > 0 else []
+        async with self.commands.client() as client:
+            members: Any = await client.zrandmember(keys.INDEX, PRUNED_AT_ONCE)
+            excess = int(await client.zcard(keys.INDEX)) - KEPT_TASKS
+            oldest: Any = await client.zrange(keys.INDEX, 0, LOOKED_AT - 1) if excess > 0 else []
         stored = await self.read({member.decode() for member in [*members, *oldest]})
         await self.forget([name for member in members if (name := member.decode()) not in stored])
         idle = [name for member in oldest if (name := member.decode()) in stored and not stored[name].worker]
@@ -303,13 +301,13 @@ class TaskStore:
     async def forget(self, task_ids: Sequence[str]) -> None:
         """Take tasks that are not stored from the list."""
         if task_ids:
-            with unavailable():
-                await self._client.zrem(keys.INDEX, *task_ids)
+            async with self.commands.client() as client:
+                await client.zrem(keys.INDEX, *task_ids)
 
     async def read_preview(self, task_id: str, number: int) -> bytes | None:
         """Read a preview; ``None`` when it is not, or no longer, stored."""
-        with unavailable():
-            image: Any = await self._client.hget(keys.previews(task_id), str(number))
+        async with self.commands.client() as client:
+            image: Any = await client.hget(keys.previews(task_id), str(number))
         return bytes(image) if image is not None else None
 
     @asynccontextmanager

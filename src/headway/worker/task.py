@@ -337,6 +337,8 @@ class Task:
             When the level is not one, or the metadata have no JSON form.
         """
         self._outbox.log(parse_level(level), message, metadata, now=_now())
+        if self._is_detached:
+            self._reporter.warn_detached(self.task_id)
 
     def checkpoint(self, value: Mapping[str, Any]) -> None:
         """Keep a small value with the task, so that the next attempt can skip what is done.
@@ -354,6 +356,8 @@ class Task:
             When it has no JSON form, or is too large.
         """
         self._outbox.save_checkpoint(value)
+        if self._is_detached:
+            self._reporter.warn_detached(self.task_id)
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Wait until what was reported before is in Redis.
