@@ -123,5 +123,5 @@ class StoreUnavailableError(StoreError):
     """Redis does not answer at present."""
 
 
-class EmbeddedServerError(StoreError):
+class EmbeddedServerError(StoreUnavailableError):
     """The private Redis server could not be started."""

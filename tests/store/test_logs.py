@@ -73,11 +73,13 @@ async def test_what_cannot_be_read_is_refused(open_tracker: OpenTracker, query: 
 
 
 async def test_a_report_that_is_written_twice_is_stored_once(open_tracker: OpenTracker) -> None:
-    report = Report(task=state(), run="r", entries=log_entries(3), dropped=5, checkpoint=b'{"x":1}')
+    report = Report(
+        task=state(), run="r", entries=log_entries(3, first=6), first_log_id=1, checkpoint=b'{"x":1}'
+    )
     async with open_tracker() as tracker:
         for _ in range(2):
             assert await tracker.store.write([report]) == {}
-        assert await whole(tracker) == ([1, 2, 3], 5)
+        assert await whole(tracker) == ([6, 7, 8], 5)
 
 
 async def test_a_newer_report_may_hold_again_what_was_stored_although_the_answer_was_lost(
@@ -96,12 +98,12 @@ async def test_a_newer_report_may_hold_again_what_was_stored_although_the_answer
 async def test_what_was_dropped_before_it_came_is_counted_once_although_the_answer_was_lost(
     open_tracker: OpenTracker,
 ) -> None:
-    first = Report(task=state(1), run="r", entries=log_entries(3, first=11), dropped=10)
-    second = Report(task=state(2), run="r", entries=log_entries(2, first=14)).after(first)
+    first = Report(task=state(1), run="r", entries=log_entries(3, first=11), first_log_id=1)
+    second = Report(task=state(2), run="r", entries=log_entries(2, first=16), first_log_id=1).after(first)
     async with open_tracker() as tracker:
         await tracker.store.write([first])
         await tracker.store.write([second])
-        assert await whole(tracker) == ([11, 12, 13, 14, 15], 10)
+        assert await whole(tracker) == ([11, 12, 13, 16, 17], 12)
 
 
 async def test_the_newest_2000_are_kept_and_those_of_level_debug_are_dropped_first(
@@ -139,20 +141,17 @@ def test_of_what_waits_debug_is_dropped_first_then_the_oldest(levels: list[LogLe
     entries = [replace(entry, level=level) for entry, level in zip(log_entries(30), levels, strict=False)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("headway.store.reports.MAX_WAITING_ENTRIES", 10)
-        kept, dropped = bounded_entries(entries)
+        kept = bounded_entries(entries)
     in_turn = sorted(entries, key=lambda entry: (entry.level is not LogLevel.DEBUG, entry.id))
     over = max(0, len(entries) - 10)
-    assert dropped == over
     assert kept == sorted(in_turn[over:], key=lambda entry: entry.id)
 
 
 def test_a_report_holds_what_an_older_one_of_the_same_run_could_not_deliver() -> None:
-    older = Report(
-        task=state(1), run="r", checkpoint=b"1", entries=log_entries(2), dropped=3, preview=(1, b"old")
-    )
+    older = Report(task=state(1), run="r", checkpoint=b"1", entries=log_entries(2), preview=(1, b"old"))
     newer = Report(task=state(2), run="r", entries=log_entries(1, first=3)).after(older)
     assert (newer.task.seq, newer.checkpoint, newer.preview) == (2, b"1", (1, b"old"))
-    assert (ids(newer.entries), newer.dropped) == ([1, 2, 3], 3)
+    assert ids(newer.entries) == [1, 2, 3]
     full = Report(task=state(2), run="r", checkpoint=b"2", preview=(2, b"new")).after(older)
     assert (full.checkpoint, full.preview) == (b"2", (2, b"new"))
     emptied = Report(task=state(2), run="r", checkpoint=b"").after(older)

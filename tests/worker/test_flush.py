@@ -206,6 +206,28 @@ def test_what_happens_while_redis_is_away_arrives_with_its_times(redis: Redis) -
     assert redis.hget(keys.task("b"), "checkpoint") == b'{"of":"b"}'
 
 
+def test_what_was_on_its_way_when_redis_died_is_sent_again_with_what_came_after_it(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    server = EmbeddedServer(tmp_path_factory.mktemp("hw"))
+    monkeypatch.setenv("HEADWAY_DATA_DIR", str(server.folder))
+    task = headway.task("t", task_id="a")
+    task.flush()
+    with Redis.from_url(server.url) as client:
+        pid = int(client.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    task.checkpoint({"done": 1})
+    for message in ("on its way", "after it"):
+        task.log(message)
+        wait_until(lambda: not task._outbox.has_news)  # taken by the reporter
+    os.kill(pid, signal.SIGKILL)  # what it had not read yet is gone with it
+    task.flush()
+    assert [entry.message for entry in logs().entries] == ["on its way", "after it"]
+    with Redis.from_url(server.url) as client:
+        assert client.hget(keys.task("a"), "checkpoint") == b'{"done":1}'
+    REPORTER.close()
+
+
 def say_much(task: Task) -> list[str]:
     """Log 2,400 lines, a third of them of level debug; give those that are not."""
     for number in range(2_400):

@@ -32,8 +32,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         JSON; ``None`` to leave it as it is stored, empty to drop it.
     entries
         New log entries, their ids rising.
-    dropped
-        How many log entries were dropped before they came here.
+    first_log_id
+        The id of the run's first log entry, 0 if unknown; the ids of the others follow it without a gap, so
+        that an entry that was dropped is missed.
     preview
         A preview's number and its JPEG bytes.
     """
@@ -44,19 +45,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     expected_seq: int | None = None
     checkpoint: bytes | None = None
     entries: tuple[LogEntry, ...] = ()
-    dropped: int = 0
+    first_log_id: int = 0
     preview: tuple[int, bytes] | None = None
 
     def after(self, older: Report | None) -> Report:
         """Put into this report what an older one, that could not be delivered, holds besides its state."""
         if older is None or older.run != self.run:
             return self
-        entries, dropped = bounded_entries([*older.entries, *self.entries])
         return replace(
             self,
             checkpoint=self.checkpoint if self.checkpoint is not None else older.checkpoint,
-            entries=tuple(entries),
-            dropped=older.dropped + self.dropped + dropped,
+            entries=tuple(bounded_entries([*older.entries, *self.entries])),
             preview=self.preview or older.preview,
         )
 
@@ -119,20 +118,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     is_same_run: bool = True
 
 
-def bounded_entries(entries: list[LogEntry]) -> tuple[list[LogEntry], int]:
-    """Drop what is too much: the oldest of level debug first, then the oldest.
-
-    Returns
-    -------
-    entries, dropped
-        What is kept, and how many are not.
-    """
+def bounded_entries(entries: list[LogEntry]) -> list[LogEntry]:
+    """Drop what is too much: the oldest of level debug first, then the oldest."""
     over = len(entries) - MAX_WAITING_ENTRIES
     if over <= 0:
-        return entries, 0
+        return entries
     first = {i for i, _ in islice(filter(_is_debug, enumerate(entries)), over)}
     kept = [entry for i, entry in enumerate(entries) if i not in first]
-    return kept[max(0, len(kept) - MAX_WAITING_ENTRIES) :], over
+    return kept[max(0, len(kept) - MAX_WAITING_ENTRIES) :]
 
 
 def _is_debug(numbered: tuple[int, LogEntry]) -> bool:

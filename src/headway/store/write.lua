@@ -1,11 +1,11 @@
 -- Stores what is new of one task, all of it or nothing, where it is newer than what is there.
 --
 -- KEYS  the task's hash, its previews, its logs, its debug logs: all of one slot
--- ARGV  1 seconds until it expires   2 attempt   3 seq   4 run, '' for whoever compares before it sets
+-- ARGV  1 milliseconds until it expires   2 attempt   3 seq   4 run, '' for whoever compares before it sets
 --       5 expected seq, '' for any, '0' for none stored   6 JSON of the state
 --       7 worker, '' to leave it, '-' for none   8 JSON of the checkpoint, '' to leave it, '-' for none
 --       9 number of a preview, '' for none   10 the preview   11 how many previews are kept
---       12 how many log entries are kept   13 how many were dropped before they came here   14 status
+--       12 how many log entries are kept   13 the id of the run's first log entry, 0 if unknown   14 status
 --       then three a log entry: id, 1 for level debug, JSON
 --
 -- Returns {} where it was written, else attempt and seq of what is stored, and 1 where that is of the same run.
@@ -58,16 +58,21 @@ if ARGV[9] ~= '' then
 end
 
 -- An entry that came before, with an answer that was lost, is known by its id.
-local log_id, dropped = tonumber(stored[5] or 0), tonumber(ARGV[13])
-local last = log_id
+local log_id = tonumber(stored[5] or 0)
+local last, appended = log_id, 0
 for i = 15, #ARGV, 3 do
   local id = tonumber(ARGV[i])
   if id > last then
     redis.call('XADD', ARGV[i + 1] == '1' and debug_logs or logs, ARGV[i] .. '-0', 'entry', ARGV[i + 2])
-    last = id
+    last, appended = id, appended + 1
   end
 end
 if last > log_id then
+  -- The run counts its entries by their ids: those that are missing were dropped before they came here.
+  local first, dropped = tonumber(ARGV[13]), 0
+  if first > 0 then
+    dropped = last - math.max(log_id, first - 1) - appended
+  end
   redis.call('HSET', key, 'log_id', string.format('%.0f', last))
   local rest, debug = redis.call('XLEN', logs), redis.call('XLEN', debug_logs)
   local over = rest + debug - tonumber(ARGV[12])
@@ -77,12 +82,12 @@ if last > log_id then
     redis.call('XTRIM', logs, 'MAXLEN', rest - (over - cut))
     dropped = dropped + over
   end
-end
-if dropped > 0 then
-  redis.call('HINCRBY', key, 'logs_dropped', dropped)
+  if dropped > 0 then
+    redis.call('HINCRBY', key, 'logs_dropped', dropped)
+  end
 end
 
 for i = 1, #KEYS do
-  redis.call('EXPIRE', KEYS[i], ARGV[1])
+  redis.call('PEXPIRE', KEYS[i], ARGV[1])
 end
 return {}

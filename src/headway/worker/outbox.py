@@ -63,9 +63,8 @@ class Outbox:
         self.delivered_seq = delivered_seq
         self.delivered_at = 0.0
         self.is_fenced = False
-        self._next_log_id = first_log_id
+        self.first_log_id = self._next_log_id = first_log_id
         self._entries: list[LogEntry] = []
-        self._dropped = 0
         self._new_checkpoint: bytes | None = None
         self._changed = threading.Condition()
 
@@ -90,7 +89,7 @@ class Outbox:
             )
             self._next_log_id += 1
             if len(self._entries) > SLACK * MAX_WAITING_ENTRIES:
-                self._bound()
+                self._entries = bounded_entries(self._entries)
 
     def save_checkpoint(self, value: Mapping[str, Any]) -> None:
         """Replace the checkpoint.
@@ -104,12 +103,11 @@ class Outbox:
         with self._changed:
             self.checkpoint, self._new_checkpoint = plain, encode_json(plain)
 
-    def take(self) -> tuple[bytes | None, tuple[LogEntry, ...], int]:
-        """Return, once, the new checkpoint, the new log entries, and how many of these were dropped."""
+    def take(self) -> tuple[bytes | None, tuple[LogEntry, ...]]:
+        """Return, once, the new checkpoint and the new log entries."""
         with self._changed:
-            self._bound()
-            taken = self._new_checkpoint, tuple(self._entries), self._dropped
-            self._new_checkpoint, self._entries, self._dropped = None, [], 0
+            taken = self._new_checkpoint, tuple(bounded_entries(self._entries))
+            self._new_checkpoint, self._entries = None, []
         return taken
 
     def acknowledge(self, seq: int, *, now: float) -> None:
@@ -133,7 +131,3 @@ class Outbox:
     def detach(self) -> None:
         """Let go of a lock that another thread held while this process was forked."""
         self._changed = threading.Condition()
-
-    def _bound(self) -> None:
-        self._entries, dropped = bounded_entries(self._entries)
-        self._dropped += dropped

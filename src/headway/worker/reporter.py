@@ -43,7 +43,7 @@ IMPORT_TIMEOUT_S = 3.0
 # Tasks that are over and could not be delivered; beyond it the oldest are given up.
 MAX_UNDELIVERED = 10_000
 # A quiet task is written again after this share of its time to live.
-RENEW_SHARE = 0.25
+RENEW_SHARE = 0.125
 
 
 class Reporter:
@@ -83,6 +83,13 @@ class Reporter:
 
             before.fence()
             warn_superseded(task.task_id)
+        self.wake()
+
+    def take_back(self, task: Task) -> None:
+        """Report a task that is over once more, unless another run has its id."""
+        with self._lock:
+            self._start()
+            self._tasks.setdefault(task.task_id, task)
         self.wake()
 
     def task(self, task_id: str) -> Task | None:

@@ -337,8 +337,7 @@ class Task:
             When the level is not one, or the metadata have no JSON form.
         """
         self._outbox.log(parse_level(level), message, metadata, now=_now())
-        if self._is_detached:
-            self._reporter.warn_detached(self.task_id)
+        self._say_more()
 
     def checkpoint(self, value: Mapping[str, Any]) -> None:
         """Keep a small value with the task, so that the next attempt can skip what is done.
@@ -356,8 +355,7 @@ class Task:
             When it has no JSON form, or is too large.
         """
         self._outbox.save_checkpoint(value)
-        if self._is_detached:
-            self._reporter.warn_detached(self.task_id)
+        self._say_more()
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Wait until what was reported before is in Redis.
@@ -419,14 +417,14 @@ class Task:
             self._is_changed = False
             eta = None if state.status.is_over else self._pace.estimate(state, now=now)
             self._state = replace(state, eta=eta, seq=state.seq + 1, updated_at=now)
-            checkpoint, entries, dropped = self._outbox.take()
+            checkpoint, entries = self._outbox.take()
             return Report(
                 task=self._state,
                 run=self.run,
                 worker=self._reporter.worker,
                 checkpoint=checkpoint,
                 entries=entries,
-                dropped=dropped,
+                first_log_id=self._outbox.first_log_id,
                 preview=preview,
             )
 
@@ -607,6 +605,13 @@ class Task:
         self._is_changed = True
         if self._is_detached:
             self._reporter.warn_detached(self.task_id)
+
+    def _say_more(self) -> None:
+        """Have what the outbox holds reported, also after the end."""
+        if self._is_detached:
+            self._reporter.warn_detached(self.task_id)
+        elif self.is_over:
+            self._reporter.take_back(self)
 
     def _tell(self, **facts: object) -> None:
         if facts.get("message") is not None:
