@@ -31,21 +31,21 @@ async def test_who_asked_for_logs_gets_them_and_nobody_else(open_hub: Any, event
         await eventually(lambda: len(with_logs.logged("a")) == 3)
         await store.write(
             [
-                Report(task=state("a", 2), entries=log_entries(2, first=4), dropped=7),
+                Report(task=state("a", 2), entries=log_entries(2, first=11), first_log_id=1),
                 Report(task=state("b", 2), entries=log_entries(1)),
             ]
         )
         await eventually(lambda: len(with_logs.logged("a")) == 5 and with_logs.logged("b"))
         await eventually(lambda: without.seqs("a")[-1] == without.seqs("b")[-1] == 2)
-    assert with_logs.logged("a") == [1, 2, 3, 4, 5]
+    assert with_logs.logged("a") == [1, 2, 3, 11, 12]
     last = [m for m in with_logs.messages if m["type"] == "log" and m["task_id"] == "a"][-1]
-    assert last["dropped"] == 7
+    assert last["dropped"] == 7, "those between 3 and 11"
     assert {name: last["entries"][-1][name] for name in ("level", "message", "metadata")} == {
         "level": "info",
-        "message": "line 5",
+        "message": "line 12",
         "metadata": {},
     }
-    assert {message["type"] for message in without.messages} <= {"progress.update", "error"}
+    assert {message["type"] for message in without.messages} <= {"progress.update", "error", "heartbeat"}
 
 
 async def test_more_than_a_page_comes_in_pages_and_in_order(open_hub: Any, eventually: Any) -> None:

@@ -359,6 +359,16 @@ def test_a_handle_that_was_replaced_says_so_also_when_it_has_nothing_new() -> No
         first.flush(1)
 
 
+def test_a_handle_that_is_over_and_was_followed_by_another_run_says_so_too() -> None:
+    first = headway.task("t", task_id="a", stages=STAGES)
+    first.complete()
+    first.flush()
+    headway.task("t", task_id="a", stages=STAGES).flush()
+    first.log("what nobody can store any more")
+    with pytest.raises(TaskStateError, match="was taken up again"):
+        first.flush(1)
+
+
 def test_an_attached_task_that_nobody_has_entered_yet_keeps_its_lease(
     redis: Redis, wait_until: Callable[..., Any]
 ) -> None:

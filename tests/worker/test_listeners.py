@@ -95,16 +95,37 @@ def test_a_listener_hears_of_the_tasks_of_other_processes_again_when_redis_is_ba
 ) -> None:
     server = EmbeddedServer(tmp_path)
     monkeypatch.setenv("HEADWAY_REDIS_URL", server.url)  # where nobody listens yet
+    monkeypatch.setattr("headway.worker.others.POLL_S", 0.001)
     reporter = Reporter()
     heard: list[TaskProgress] = []
     reporter.listen(lambda states, _: heard.extend(states), ["far-1"])
-    with pytest.raises(StoreUnavailableError):
-        reporter.call(lambda tracker: tracker.list_tasks())
+    for _ in range(20):
+        with pytest.raises(StoreUnavailableError):
+            reporter.call(lambda tracker: tracker.list_tasks())
     server.ensure()
     reporter.call(lambda tracker: tracker.create_task_progress("far-1", "t"))
     wait_until(lambda: heard)
     reporter.close()
     server.release()
+
+
+def test_a_task_that_only_a_later_version_can_read_is_told_once_and_shown_when_it_can_be_read(
+    reporter: Reporter,
+    redis: Redis,
+    wait_until: WaitUntil,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headway.worker.others.POLL_S", 0.01)
+    heard: list[TaskProgress] = []
+    redis.hset(keys.task("far-1"), mapping={"data": b'{"status":"dreaming"}', "seq": 1, "attempt": 1})
+    reporter.listen(lambda states, _: heard.extend(states), ["far-1"])
+    wait_until(lambda: caplog.records)
+    redis.delete(keys.task("far-1"))
+    reporter.call(lambda tracker: tracker.create_task_progress("far-1", "t"))
+    wait_until(lambda: heard)
+    (record,) = caplog.records
+    assert "a task of another process cannot be shown" in record.getMessage()
 
 
 def test_a_listener_that_fails_is_dropped_and_the_reporting_goes_on(
