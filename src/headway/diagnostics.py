@@ -27,6 +27,15 @@ def warn_once(topic: str, message: str, *args: object) -> None:
     logging.getLogger("headway").warning("headway: " + message, *args)
 
 
+def warn_superseded(task_id: str) -> None:
+    """Say once that a run of a task is reported no more."""
+    warn_once(
+        f"superseded:{task_id}",
+        "task %s was taken up by another run of the same id and is no longer reported from the first one",
+        task_id,
+    )
+
+
 def settle(topic: str) -> None:
     """Let a topic be warned about again: what it was about is over."""
     _said.discard(topic)

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, UsageError
 from headway.settings import Settings
 from headway.store import clients
 from headway.store.survey import Survey, survey
-from headway.store.tasks import KEPT_LOG_ENTRIES, KEPT_PREVIEWS, KEPT_TASKS, TaskStore
+from headway.store.tasks import KEPT_LOG_ENTRIES, KEPT_PREVIEWS, KEPT_TASKS, MAX_PAGE, TaskStore
+from headway.tracker import ProgressTracker
 
 PACKAGES = (
     "headway",
@@ -36,7 +37,12 @@ GOOD_POLICIES = ("volatile-ttl", "volatile-lru", "volatile-lfu", "volatile-rando
 
 def run(*, as_json: bool = False) -> int:
     """Print what there is to know; return the exit status, 1 when Redis does not answer."""
-    facts = asyncio.run(examine(Settings.from_environment()))
+    try:
+        settings = Settings.from_environment()
+        facts = asyncio.run(examine(settings))
+    except UsageError as error:
+        print(json.dumps({"error": str(error)}) if as_json else f"error      {error}")
+        return 1
     print(json.dumps(facts, indent=2) if as_json else "\n".join(describe(facts)))
     return 0 if facts["error"] is None else 1
 
@@ -51,6 +57,7 @@ async def examine(settings: Settings) -> dict[str, Any]:
     error: str | None = None
     try:
         await store.connect()
+        await ProgressTracker(store).list_tasks(limit=MAX_PAGE)  # which finds out who is lost
         found = await survey(store)
     except HeadwayError as problem:
         error = str(problem)

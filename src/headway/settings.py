@@ -4,10 +4,10 @@
 HEADWAY_REDIS_URL      A Redis or Valkey of one's own (``redis://``, ``rediss://``, ``unix://``,
                        ``redis+cluster://``, ``redis+sentinel://``).
 HEADWAY_DATA_DIR       Where the embedded server keeps its data; Jupyter's data directory by default.
-HEADWAY_APPENDFSYNC    When the embedded server writes through to the disk: ``everysec`` (the default),
-                       ``always`` or ``no``. In all three an acknowledged `Task.flush` survives the death of
-                       every process; with ``everysec`` a power failure may take the last second or two,
-                       with ``no`` the last half minute, and ``always`` costs a disk write each 100 ms.
+HEADWAY_APPENDFSYNC    When the embedded server writes through to the disk: ``always`` (the default: what is
+                       stored survives a crash and a power failure), ``no`` (a power failure may take the last
+                       half minute) or ``everysec`` (it may take the last two seconds, and so may a crash of
+                       the server itself while the disk is busy).
 HEADWAY_TTL_S          Seconds that a task stays stored after its last write; 24 hours by default.
 HEADWAY_SERVER         Set by the server extension for the kernels that it starts.
 ====================== ======================================================================
@@ -24,6 +24,15 @@ import msgspec
 from headway.errors import UsageError
 
 DEFAULT_TTL_S = 86_400
+SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+cluster://",
+    "rediss+cluster://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,14 +49,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     has_server
         Whether a Jupyter server with the Headway extension started this process.
     append_fsync
-        When the embedded server writes through to the disk: ``"everysec"``, ``"always"`` or ``"no"``.
+        When the embedded server writes through to the disk: ``"always"``, ``"everysec"`` or ``"no"``.
     """
 
     redis_url: str | None = None
     data_dir: Path | None = None
     ttl_s: int = DEFAULT_TTL_S
     has_server: bool = False
-    append_fsync: str = "everysec"
+    append_fsync: str = "always"
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -60,11 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         data_dir = os.environ.get("HEADWAY_DATA_DIR")
         return cls(
-            redis_url=os.environ.get("HEADWAY_REDIS_URL") or None,
+            redis_url=_redis_url("HEADWAY_REDIS_URL"),
             data_dir=Path(data_dir) if data_dir else None,
             ttl_s=_seconds("HEADWAY_TTL_S", DEFAULT_TTL_S),
             has_server=os.environ.get("HEADWAY_SERVER") == "1",
-            append_fsync=_one_of("HEADWAY_APPENDFSYNC", ("everysec", "always", "no")),
+            append_fsync=_one_of("HEADWAY_APPENDFSYNC", ("always", "everysec", "no")),
         )
 
     def embedded_dir(self) -> Path:
@@ -91,6 +100,15 @@ def _seconds(name: str, default: int) -> int:
     if seconds < 1:
         raise UsageError(f"expected {name} to be a whole number of seconds above 0, got {text!r}")
     return seconds
+
+
+def _redis_url(name: str) -> str | None:
+    """Return the address of a server; the rest of it is looked at when it is used."""
+    url = os.environ.get(name) or None
+    if url is not None and not url.startswith(SCHEMES):
+        # Not the address itself, which may hold a password.
+        raise UsageError(f"expected {name} to begin with one of {', '.join(SCHEMES)}, and it does not")
+    return url
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> str:

@@ -99,6 +99,7 @@ class Rounds:
         began_at, before = time.monotonic(), self._checker.counts["violations"]
         self._round += 1
         self._checker.begin_round(self._round)
+        self._world.lag_s = 0.0
         planned = self._deck.deal()
         self._faults.update(fault.fault.value for fault in planned)
         agreement_s = math.nan
@@ -116,7 +117,8 @@ class Rounds:
         self._slowest_agreement_s = max(self._slowest_agreement_s, agreement_s)
         new = self._checker.counts["violations"] - before
         took_s = time.monotonic() - began_at
-        return f"{took_s:5.1f} s, agreed in {agreement_s:4.2f} s, {new} violations: {_words(planned)}"
+        times = f"{took_s:5.1f} s, agreed in {agreement_s:4.2f} s, late {self._world.lag_s:4.2f} s"
+        return f"{times}, {new} violations: {_words(planned)}"
 
     async def check_retired(self) -> None:
         """Find every task again that was completed, and acknowledged, in any round."""

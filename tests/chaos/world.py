@@ -50,6 +50,8 @@ class World:
         The processes that were killed since the last look at them.
     store_back_at
         When the store last answered again after it was killed.
+    lag_s
+        How late this process came at most, since somebody last set it to 0.
     """
 
     def __init__(self, seed: int, folder: Path) -> None:
@@ -64,6 +66,7 @@ class World:
         self.known: dict[str, int | None] = {}
         self.past: list[Process] = []
         self.store_back_at = 0.0
+        self.lag_s = 0.0
         self._worker_count = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._disturbances = 0
@@ -92,6 +95,7 @@ class World:
             viewer.wanted = {task_id: self._is_log_viewer(number, task_id) for task_id in self.known}
             self.viewers.append(viewer)
         self._run(self._read_for_ever())
+        self._run(self._feel_lag())
         while not all(worker.has_acked for worker in self.workers):
             await asyncio.sleep(POLL_S)
 
@@ -185,6 +189,13 @@ class World:
             await self.read(list(self.known))
             await asyncio.sleep(READ_INTERVAL_S)
 
+    async def _feel_lag(self) -> None:
+        """Notice how long this process itself is kept from running: the machine may be too busy to judge."""
+        while True:
+            began_at = time.monotonic()
+            await asyncio.sleep(POLL_S)
+            self.lag_s = max(self.lag_s, time.monotonic() - began_at - POLL_S)
+
     # What keeps viewers from seeing.
 
     @contextmanager
@@ -212,4 +223,5 @@ class World:
     def evidence(self) -> str:
         """Say what the world is like, for the message of a violation."""
         connected = sum(viewer.is_connected for viewer in self.viewers)
-        return f"{connected} of {VIEWERS} viewers connected, load {os.getloadavg()[0]:.1f}"
+        machine = f"load {os.getloadavg()[0]:.1f}, this process {self.lag_s:.2f} s late at most"
+        return f"{connected} of {VIEWERS} viewers connected, {machine}"

@@ -195,7 +195,7 @@ async def test_all_that_is_a_tasks_expires_together(
 
 class TestHowOftenTheDiskIsWritten:
     @pytest.mark.parametrize(
-        ("text", "expected"), [(None, "everysec"), ("", "everysec"), ("always", "always"), ("no", "no")]
+        ("text", "expected"), [(None, "always"), ("", "always"), ("everysec", "everysec"), ("no", "no")]
     )
     async def test_the_embedded_server_does_as_the_environment_says(
         self,
@@ -222,7 +222,7 @@ class TestHowOftenTheDiskIsWritten:
     def test_anything_else_is_refused(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         monkeypatch.setenv("HEADWAY_APPENDFSYNC", text)
         with pytest.raises(
-            UsageError, match=f"HEADWAY_APPENDFSYNC to be one of everysec, always, no, got '{text}'"
+            UsageError, match=f"HEADWAY_APPENDFSYNC to be one of always, everysec, no, got '{text}'"
         ):
             Settings.from_environment()
 

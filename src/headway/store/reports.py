@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from headway.models import LogEntry, LogLevel, TaskProgress, TaskStatus
 
-# Log entries of one task that wait to be stored: those of 1,000 tasks take some 200 MB at worst.
+# Log entries of one task that wait to be stored: at a usual 200 bytes they take 200 kB, at worst, with full
+# messages and metadata, 20 MB.
 MAX_WAITING_ENTRIES = 1_000
 
 
@@ -111,11 +112,22 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a report was not stored: what is stored is not older."""
+    """Why a report was not stored: what is stored is not older.
+
+    Parameters
+    ----------
+    attempt, seq
+        Those of what is stored.
+    is_same_run
+        Whether that is of the run that the report is of.
+    has_written
+        Whether that run wrote an earlier attempt, which a newer one has overtaken.
+    """
 
     attempt: int
     seq: int
     is_same_run: bool = True
+    has_written: bool = False
 
 
 def bounded_entries(entries: list[LogEntry]) -> list[LogEntry]:

@@ -81,7 +81,7 @@ async def survey(store: TaskStore) -> Survey:
     """
     async with store.commands.client() as client:
         facts = _of_one_node(await client.info())
-        workers = int(await client.zcard(keys.LEASES))
+    workers = await store.leases.count()
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     statuses: Counter[str] = Counter()

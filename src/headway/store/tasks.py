@@ -101,6 +101,8 @@ class TaskStore:
                 self._ensuring = asyncio.ensure_future(self._run_blocking(self.embedded.ensure))
             # A thread goes on when its waiter is cancelled: `close` waits for it.
             await asyncio.shield(self._ensuring)
+            if self.embedded.take_started_alone():
+                await self.leases.trust()
         await self.commands.connect()
 
     async def close(self) -> None:
@@ -132,7 +134,10 @@ class TaskStore:
         for report, row in zip(reports, rows, strict=True):
             task = report.task
             if row:
-                refused[task.task_id] = Refusal(attempt=row[0], seq=row[1], is_same_run=bool(row[2]))
+                attempt, seq, same, past = row
+                refused[task.task_id] = Refusal(
+                    attempt=attempt, seq=seq, is_same_run=bool(same), has_written=bool(past)
+                )
             else:
                 written[task.task_id] = float(task.created_at)
         # After the tasks: whoever lists must not take an entry for that of a task that is gone.
@@ -168,8 +173,9 @@ class TaskStore:
     async def persist(self) -> None:
         """Wait until what was acknowledged would survive the death of the embedded server.
 
-        With the policy ``everysec`` the server may hold what it has acknowledged back for up to two seconds
-        while the disk is busy. A server of one's own has its own policy.
+        Only with the policy ``everysec`` is there anything to wait for: with it the server may hold what it
+        has acknowledged back for up to two seconds while the disk is busy. A server of one's own has its own
+        policy.
 
         Raises
         ------

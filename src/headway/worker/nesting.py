@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from headway.worker.loop import Loop
+
+
+class Entry(NamedTuple):
+    """A loop that runs.
+
+    Parameters
+    ----------
+    loop
+        The loop.
+    began_at
+        What the loop around it had taken when it began.
+    initial
+        How many of its items were done before it began.
+    """
+
+    loop: Loop[Any]
+    began_at: int
+    initial: int
 
 
 class LoopStack:
     """The loops that run in one stage, outermost first; used under the task's lock."""
 
     def __init__(self) -> None:
-        # Each with what the one around it had taken when it began.
-        self._loops: list[tuple[Loop[Any], int]] = []
+        self._loops: list[Entry] = []
         self._seen: tuple[int, ...] = ()
-        self._initial = 0
 
     def begin(self, loop: Loop[Any], *, initial: int = 0) -> None:
         """Add a loop inside those that still run.
@@ -22,19 +38,17 @@ class LoopStack:
         Parameters
         ----------
         initial
-            Items of an outermost loop that were done before it began.
+            How many of its items were done before it began.
         """
         self._drop_stale()
-        while self._loops and self._loops[-1][0].is_left:
+        while self._loops and self._loops[-1].loop.is_left:
             self._loops.pop()
-        if not self._loops:
-            self._initial = initial
-        self._loops.append((loop, self._loops[-1][0].taken if self._loops else 0))
+        self._loops.append(Entry(loop, self._loops[-1].loop.taken if self._loops else 0, initial))
         self._seen = ()
 
     def is_outermost(self, loop: Loop[Any]) -> bool:
         """Whether the stage's progress is this loop's."""
-        return bool(self._loops) and self._loops[0][0] is loop
+        return bool(self._loops) and self._loops[0].loop is loop
 
     def clear(self) -> None:
         """Forget the loops: their stage is over."""
@@ -43,7 +57,7 @@ class LoopStack:
 
     def has_news(self) -> bool:
         """Whether a loop has gone on since the last look."""
-        seen = tuple(loop.done for loop, _ in self._loops)
+        seen = tuple(entry.loop.done for entry in self._loops)
         if seen == self._seen:
             return False
         self._seen = seen
@@ -61,21 +75,20 @@ class LoopStack:
         if not self._loops:
             return {}
         fraction: float | None = 0.0
-        for depth, (loop, _) in reversed(list(enumerate(self._loops))):
-            before = 0 if depth else self._initial
+        for loop, _, initial in reversed(self._loops):
             if not loop.total or fraction is None:
                 fraction = None
             else:
-                fraction = min(1.0, (before + loop.done + fraction) / (before + loop.total))
-        outer = self._loops[0][0]
-        done = self._initial + outer.done
-        total = self._initial + outer.total if outer.total else total
+                fraction = min(1.0, (initial + loop.done + fraction) / (initial + loop.total))
+        outer, _, initial = self._loops[0]
+        done = initial + outer.done
+        total = initial + outer.total if outer.total else total
         facts = {"progress": fraction, "done": done, "total": max(total, done) if total else None}
         return {name: fact for name, fact in facts.items() if fact is not None}
 
     def _drop_stale(self) -> None:
         """Forget inner loops that were left: the loop around them has gone on."""
         for depth in range(1, len(self._loops)):
-            if self._loops[depth - 1][0].taken != self._loops[depth][1]:
+            if self._loops[depth - 1].loop.taken != self._loops[depth].began_at:
                 del self._loops[depth:]
                 return

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from headway.errors import InvalidParamsError
 from headway.models import (
     MAX_ERROR_CHARS,
     LogEntry,
@@ -63,6 +64,7 @@ class Outbox:
         self.delivered_seq = delivered_seq
         self.delivered_at = 0.0
         self.is_fenced = False
+        self.failure: Exception | None = None
         self.first_log_id = self._next_log_id = first_log_id
         self._entries: list[LogEntry] = []
         self._new_checkpoint: bytes | None = None
@@ -99,6 +101,8 @@ class Outbox:
         InvalidParamsError
             When it has no JSON form, or one of more than 16 kB.
         """
+        if not isinstance(value, Mapping):
+            raise InvalidParamsError(f"expected a checkpoint to be a dict, got {type(value).__name__}")
         plain = plain_values(dict(value), what="a checkpoint")
         with self._changed:
             self.checkpoint, self._new_checkpoint = plain, encode_json(plain)
@@ -122,10 +126,24 @@ class Outbox:
             self.is_fenced = True
             self._changed.notify_all()
 
+    def fail(self, error: Exception) -> None:
+        """Deliver nothing more: what was reported cannot be sent at all."""
+        with self._changed:
+            self.failure = error
+            self._changed.notify_all()
+
+    def send_again(self) -> None:
+        """Deliver the checkpoint once more: what is stored may be gone."""
+        with self._changed:
+            if self.checkpoint is not None:
+                self._new_checkpoint = encode_json(self.checkpoint)
+
     def wait(self, seq: int, timeout_s: float) -> bool:
         """Wait until the state of that number, or a newer one, is stored; return whether it is."""
         with self._changed:
-            self._changed.wait_for(lambda: self.is_fenced or self.delivered_seq >= seq, timeout_s)
+            self._changed.wait_for(
+                lambda: self.is_fenced or self.failure is not None or self.delivered_seq >= seq, timeout_s
+            )
             return self.delivered_seq >= seq
 
     def detach(self) -> None:

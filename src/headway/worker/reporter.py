@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headway.diagnostics import warn_once
+from headway.diagnostics import warn_once, warn_superseded
 from headway.errors import StoreError, StoreUnavailableError
 from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
@@ -79,8 +79,6 @@ class Reporter:
             before = self._tasks.get(task.task_id)
             self._tasks[task.task_id] = task
         if before is not None and not before.is_over:
-            from headway.worker.sender import warn_superseded
-
             before.fence()
             warn_superseded(task.task_id)
         self.wake()
@@ -89,7 +87,8 @@ class Reporter:
         """Report a task that is over once more, unless another run has its id."""
         with self._lock:
             self._start()
-            self._tasks.setdefault(task.task_id, task)
+            if self._tasks.setdefault(task.task_id, task) is not task:
+                task.fence()
         self.wake()
 
     def task(self, task_id: str) -> Task | None:
@@ -116,8 +115,14 @@ class Reporter:
         work: Callable[[ProgressTracker], Coroutine[Any, Any, T]],
         *,
         timeout_s: float = CALL_TIMEOUT_S,
+        reads_own_writes: bool = True,
     ) -> T:
         """Run something on the tracker, from another thread, and wait for its result.
+
+        Parameters
+        ----------
+        reads_own_writes
+            Whether what this process has reported is stored first.
 
         Raises
         ------
@@ -130,7 +135,8 @@ class Reporter:
 
         async def run() -> T:
             tracker = await self._connected()
-            await self._send_now()
+            if reads_own_writes:
+                await self._send_now()
             return await work(tracker)
 
         with self._lock:
@@ -156,7 +162,7 @@ class Reporter:
 
     def persist(self, timeout_s: float) -> None:
         """Wait until what Redis has acknowledged survives its death; raises as `TaskStore.persist`."""
-        self.call(lambda tracker: tracker.store.persist(), timeout_s=timeout_s)
+        self.call(lambda tracker: tracker.store.persist(), timeout_s=timeout_s, reads_own_writes=False)
 
     def flush(self, timeout_s: float = EXIT_TIMEOUT_S) -> list[str]:
         """Wait until everything reported so far is stored.
@@ -249,7 +255,12 @@ class Reporter:
         self._main_task = asyncio.current_task()
         self._wake = asyncio.Event()
         self._sender = Sender(
-            self.worker, self._tasks, connect=self._connected, lost=self._disconnected, drop=self._drop
+            self.worker,
+            self._tasks,
+            connect=self._connected,
+            lost=self._disconnected,
+            retire=self._retire,
+            drop=self._drop,
         )
         follow = follow_others(
             self._listeners, mine=self._tasks.keys(), connect=self._connected, lost=self._disconnected
@@ -305,6 +316,14 @@ class Reporter:
             if self._sender.is_idle:
                 return
             await asyncio.sleep(0.001)
+
+    def _retire(self, task: Task) -> None:
+        """Report a task that is over no more, unless something was said of it meanwhile."""
+        with self._lock:
+            if self._tasks.get(task.task_id) is not task or not task.is_delivered:
+                return
+            del self._tasks[task.task_id]
+        self._listeners.forget({task.task_id})
 
     def _drop(self, task: Task) -> None:
         with self._lock:

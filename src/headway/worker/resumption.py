@@ -47,7 +47,7 @@ class Resumption:
         )
         self.redone: str | None = None
         self._name = ""
-        self._message = ""
+        self._message: str | None = None
         self._interrupted = _running(state) if state else None
         self._to_enter = self._interrupted.id if self._interrupted else None
         self._elapsed_s = 0.0
@@ -71,9 +71,9 @@ class Resumption:
 
     def begin_redo(self, stage: StageProgress, *, message: str | None) -> None:
         """Begin to do a finished stage again; `message` is what was shown before."""
-        self.redone, self._name, self._message = stage.id, stage.name, message or ""
+        self.redone, self._name, self._message = stage.id, stage.name, message
 
-    def end_redo(self) -> str:
+    def end_redo(self) -> str | None:
         """End it; return the message that was shown before."""
         self.redone = None
         return self._message

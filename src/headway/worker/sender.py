@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from headway.diagnostics import settle, warn_once
+from headway.diagnostics import settle, warn_once, warn_superseded
 from headway.errors import StoreError
 from headway.store.leases import RENEW_S
 from headway.store.reports import Refusal, Report
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 FIRST_RETRY_S = 0.1
 # A worker must be back before its lease, which counts anew after a restart of Redis, is missed.
 MAX_RETRY_S = 1.0
+# Reports travel together up to so many bytes of log entries, so that a call's time-out is for a few of them.
+SLICE_BYTES = 500_000
+SLICE_TASKS = 200
+# Of an entry, besides its message and metadata.
+ENTRY_BYTES = 150
 
 
 class Sender:
@@ -42,6 +47,8 @@ class Sender:
         Gives the tracker, connected.
     lost
         Called when the connection is gone.
+    retire
+        Called with a task that is over, to be reported no more once everything is delivered.
     drop
         Called with a task that is reported no more.
     """
@@ -53,12 +60,14 @@ class Sender:
         *,
         connect: Callable[[], Awaitable[ProgressTracker]],
         lost: Callable[[], None],
+        retire: Callable[[Task], None],
         drop: Callable[[Task], None],
     ) -> None:
         self._worker = worker
         self._tasks = tasks
         self._connect = connect
         self._lost = lost
+        self._retire = retire
         self._drop = drop
         self._unsent: dict[str, tuple[Task, Report]] = {}
         self._wake = asyncio.Event()
@@ -149,6 +158,7 @@ class Sender:
                 if isinstance(error, StoreError):
                     self._put_back({task_id: entry})
                 else:
+                    entry[0].give_up(error)
                     self._drop(entry[0])
 
     async def _send(self, some: dict[str, tuple[Task, Report]]) -> None:
@@ -156,19 +166,25 @@ class Sender:
             return
         tracker = await self._connect()
         await self.renew_lease(tracker)
+        has_new = any(not task.is_stored for task, _ in some.values())
+        for names in _slices(some):
+            await self._write(tracker, {task_id: some[task_id] for task_id in names})
+            for task_id in names:  # what follows may fail, and only that is sent again
+                del some[task_id]
+            await self.renew_lease(tracker)
+        if has_new:
+            await tracker.store.prune()
+
+    async def _write(self, tracker: ProgressTracker, some: dict[str, tuple[Task, Report]]) -> None:
         refused = await tracker.store.write([report for _, report in some.values()])
         now = time.time()
-        has_new = False
         for task_id, (task, report) in some.items():
             if task_id in refused:
                 self._resolve(task, report, refused[task_id])
                 continue
-            has_new = has_new or not task.is_stored
             task.acknowledge(report.task.seq, now=now)
-            if task.is_over and task.is_delivered:
-                self._drop(task)
-        if has_new:
-            await tracker.store.prune()
+            if task.is_over:
+                self._retire(task)
 
     def _resolve(self, task: Task, report: Report, refusal: Refusal) -> None:
         """Go on after a refusal: number the next state after what another writer stored."""
@@ -177,21 +193,26 @@ class Sender:
         elif self._tasks.get(task.task_id) is not task:
             task.fence()
             return
-        elif task.is_stored:
+        elif task.is_stored or refusal.has_written:
             warn_superseded(task.task_id)
             task.fence()
             self._drop(task)
             return
-        else:  # the id was used before: this run is the next attempt, with nothing of the one before
+        else:  # the id was used before: this run is the next attempt, without the last one's checkpoint
             task.rebase(attempt=refusal.attempt + 1, seq=refusal.seq)
             report = replace(report, checkpoint=report.checkpoint or b"")
         self._put_back({task.task_id: (task, report)})
 
 
-def warn_superseded(task_id: str) -> None:
-    """Say once that a run of a task is reported no more."""
-    warn_once(
-        f"superseded:{task_id}",
-        "task %s was taken up by another run of the same id and is no longer reported from the first one",
-        task_id,
-    )
+def _slices(some: Mapping[str, tuple[Task, Report]]) -> list[list[str]]:
+    """Cut what is to be sent into parts that travel together."""
+    slices: list[list[str]] = [[]]
+    size_bytes = 0
+    for task_id, (_, report) in some.items():
+        if size_bytes > SLICE_BYTES or len(slices[-1]) == SLICE_TASKS:
+            slices.append([])
+            size_bytes = 0
+        slices[-1].append(task_id)
+        size_bytes += sum(ENTRY_BYTES + len(entry.message) for entry in report.entries)
+        size_bytes += len(report.preview[1]) if report.preview else 0
+    return slices

@@ -383,10 +383,14 @@ class Task:
             is_new = self._is_changed or self._outbox.has_news
             seq = self._state.seq + 1 if is_new else self._state.seq
         self._reporter.wake()
-        if self._outbox.wait(seq, timeout_s):
-            self._reporter.persist(max(0.0, deadline - time.monotonic()))
-        elif self._outbox.is_fenced:
+        is_delivered = self._outbox.wait(seq, timeout_s)
+        if self._outbox.is_fenced:
             raise TaskStateError(f"expected the newest attempt, but task {self.task_id!r} was taken up again")
+        if is_delivered:
+            self._reporter.persist(max(0.0, deadline - time.monotonic()))
+        elif self._outbox.failure is not None:
+            failure = self._outbox.failure
+            raise StoreUnavailableError(f"task {self.task_id!r} cannot be sent: {failure}") from failure
         else:
             raise StoreUnavailableError(f"Redis did not take task {self.task_id!r} within {timeout_s:g} s")
 
@@ -404,6 +408,9 @@ class Task:
     def report(self, now: Timestamp) -> Report | None:
         """Return what is new since the last report, ``None`` for nothing."""
         with self._lock:
+            checkpoint, entries = (
+                self._outbox.take()
+            )  # first: what was reported before a checkpoint goes with it
             self._fold(now)
             preview = self._outbox.previews.take()
             if preview is not None:
@@ -412,12 +419,11 @@ class Task:
             state = self._state
             # Silence is evidence: an estimate that nothing confirms is made anew.
             is_due = state.eta is not None and now - state.updated_at >= SILENT_ESTIMATE_S
-            if not (self._is_changed or is_due or self._outbox.has_news):
+            if not (self._is_changed or is_due or entries or checkpoint is not None):
                 return None
             self._is_changed = False
             eta = None if state.status.is_over else self._pace.estimate(state, now=now)
             self._state = replace(state, eta=eta, seq=state.seq + 1, updated_at=now)
-            checkpoint, entries = self._outbox.take()
             return Report(
                 task=self._state,
                 run=self.run,
@@ -460,13 +466,18 @@ class Task:
         """Take note that a newer attempt has taken the task up: this handle goes quiet."""
         self._outbox.fence()
 
+    def give_up(self, error: Exception) -> None:
+        """Take note that what was reported cannot be sent at all."""
+        self._outbox.fail(error)
+
     def rebase(self, *, attempt: int, seq: int) -> None:
         """Let the next state follow what is stored, which another writer has written."""
         with self._lock:
             self._set(replace(self._state, attempt=attempt, seq=max(seq, self._state.seq)))
 
     def touch(self) -> None:
-        """Have the state sent again, so that what is stored does not expire."""
+        """Have everything sent again: what is stored may expire, or be gone."""
+        self._outbox.send_again()
         self._is_changed = True
 
     def detach(self) -> None:
@@ -534,9 +545,12 @@ class Task:
 
     def _end_redo(self) -> None:
         if self._resumption.redone is not None:
-            self._told["message"] = self._resumption.end_redo()
-            self._loops.clear()
             self._fold(_now())
+            message = self._resumption.end_redo()
+            shown = self._state.current_stage
+            stages = tuple(replace(s, message=message) if s.id == shown else s for s in self._state.stages)
+            self._set(replace(self._state, stages=stages))
+            self._loops.clear()
 
     def _open_block(self, stage: str, *, message: str | None, total: int | None) -> None:
         with self._lock:
