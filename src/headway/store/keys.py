@@ -21,9 +21,9 @@ LEASES_EPOCH = f"{LEASES}:epoch"
 def task(task_id: str) -> str:
     """Hash: the newest state of a task, and what its writers must agree on.
 
-    ``data`` (the JSON) with its ``attempt``, ``seq`` and ``status``, the ``run`` that the attempt is of and the
-    ``past`` runs of earlier ones, the ``writer`` of this state, the ``worker`` whose lease keeps the task from
-    being lost, ``checkpoint`` (JSON), ``log_id`` (of the newest log entry) and ``logs_dropped`` (a count).
+    ``data`` (the JSON) with its ``attempt``, ``seq`` and ``status``; the ``run`` that the attempt is of, and
+    the ``past`` runs of earlier ones; the ``writer`` of this state; the ``worker`` whose lease keeps the task
+    from being lost; ``checkpoint`` (JSON); ``log_id`` (of the newest log entry); ``logs_dropped`` (a count).
     """
     return f"{PREFIX}:{{{task_id}}}:task"
 
