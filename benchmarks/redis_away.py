@@ -4,7 +4,7 @@ The job is 400 steps of about 5 ms of arithmetic, each of which reports its coun
 twentieth a checkpoint. It runs in a process of its own for each round, without Headway, with a Redis, with an
 address where nothing listens, and with a Redis that accepts and never answers; the rounds are interleaved.
 Prints one JSON line: the medians of wall-clock and of the process's processor time (all threads) in seconds,
-and by how many percent each way takes longer than the bare job of the same round, which has the same neighbours.
+and by how many percent each way takes longer than the bare job of the same round.
 """
 
 from __future__ import annotations
