@@ -10,14 +10,17 @@ import { picture } from "./picture.js";
 import {
   at,
   ERROR,
+  eta,
   FAILED,
   IMAGE_DONE,
+  IMAGE_ENDING,
   IMAGE_LOADING,
   IMAGE_QUEUED,
   IMAGE_RUNNING,
   MANY,
   type Plan,
   stage,
+  stagesLeft,
   task,
 } from "./states.js";
 
@@ -47,7 +50,7 @@ async function withPicture(title: string, shown: TaskProgress, phase: number): P
   return store;
 }
 
-const ETA = { low: at(120), median: at(172), high: at(300), basis: "pace of the current stage" };
+const ETA = eta(120, 172, 300, { stages: stagesLeft(160) });
 const FINISHED = { finished_at: at(-3), updated_at: at(-3) };
 
 const coral = task("Gray–Scott coral", "in_progress", IMAGE_RUNNING, { eta: ETA, preview_url: null });
@@ -57,6 +60,67 @@ exhibit("running, without", [
 ]);
 exhibit("running, no estimate yet", [task("First of its kind", "in_progress", IMAGE_LOADING)]);
 exhibit("queued", [task("Patient one", "queued", IMAGE_QUEUED, { overall_progress: 0 })]);
+const PLAIN = { params: {}, template_id: "sdxl" };
+const AHEAD = { runs: 32, same: 9, pace_share: null, coverage: 0.81, usual_s: 176, ahead: 3 };
+exhibit("queued, with a wait", [
+  task("Fourth in line", "queued", IMAGE_QUEUED, {
+    overall_progress: 0,
+    eta: eta(190, 305, 420, {
+      wait: { low: 70, median: 122, high: 235 },
+      stages: [
+        { id: "model_loading", low: 3, median: 4, high: 6 },
+        { id: "generation", low: 120, median: 165, high: 240 },
+        { id: "post_processing", low: 8, median: 12, high: 19 },
+      ],
+      evidence: AHEAD,
+    }),
+  }),
+]);
+exhibit("far away, a wide range", [
+  task("A long film", "in_progress", IMAGE_LOADING, {
+    ...PLAIN,
+    eta: eta(2.2 * 3600, 4.1 * 3600, 9 * 3600, {
+      stages: [
+        { id: "model_loading", low: 40, median: 65, high: 110 },
+        { id: "generation", low: 7_000, median: 14_000, high: 30_000 },
+        { id: "post_processing", low: 300, median: 640, high: 1_900 },
+      ],
+    }),
+  }),
+]);
+exhibit("near the end", [
+  task("Almost there", "in_progress", IMAGE_ENDING, {
+    ...PLAIN,
+    eta: eta(4.6, 7.2, 9.8),
+  }),
+]);
+exhibit("late", [
+  task("Slower than most", "in_progress", IMAGE_RUNNING, {
+    ...PLAIN,
+    started_at: at(-395),
+    eta: eta(22, 41, 95, { late: true, stages: stagesLeft(29) }),
+  }),
+]);
+exhibit("stalled", [
+  task("Perhaps it hangs", "in_progress", IMAGE_RUNNING, {
+    ...PLAIN,
+    started_at: at(-1_240),
+    eta: eta(3, 60, 400, { late: true, stalled: true, stages: stagesLeft(45) }),
+  }),
+]);
+exhibit("the first of its kind", [
+  task("Never seen before", "in_progress", IMAGE_RUNNING, {
+    ...PLAIN,
+    eta: eta(45, 150, 480, {
+      basis: "pace of the current stage",
+      stages: [
+        { id: "generation", low: 45, median: 136, high: 400 },
+        { id: "post_processing", low: 4, median: 14, high: 80 },
+      ],
+      evidence: { runs: 0, same: 0, pace_share: 1, coverage: null, usual_s: null, ahead: null },
+    }),
+  }),
+]);
 await withPicture("completed", task("Coral, finished", "completed", IMAGE_DONE, FINISHED), 1);
 exhibit("failed", [
   task("fm-bell", "failed", FAILED, {
@@ -86,7 +150,7 @@ exhibit("seven stages, overdue", [
     {
       template_id: "two-pass-video-with-interpolation",
       started_at: at(-395),
-      eta: { low: at(-60), median: at(-30), high: at(-5), basis: "14 earlier runs" },
+      eta: eta(-60, -30, -5, { late: true }),
     },
   ),
 ]);
@@ -125,12 +189,14 @@ const PLANS: Readonly<Record<(typeof STATUSES)[number], readonly Plan[]>> = {
   cancelled: IMAGE_RUNNING,
   lost: IMAGE_RUNNING,
 };
+const LINE = [ETA, eta(-60, -30, -5), eta(3, 60, 400, { stalled: true }), eta(22, 41, 95, { late: true })];
+const QUEUED = eta(190, 305, 420, { wait: { low: 70, median: 122, high: 235 }, evidence: AHEAD });
 const thousand = Array.from({ length: 1000 }, (_, index) => {
   const status = STATUSES[(index * 7) % STATUSES.length] ?? "queued";
   const ended = status !== "in_progress" && status !== "queued";
   return task(`Prompt ${index + 1}`, status, PLANS[status], {
     ...(ended ? FINISHED : {}),
-    eta: status === "in_progress" ? ETA : null,
+    eta: status === "in_progress" ? (LINE[index % LINE.length] ?? null) : status === "queued" ? QUEUED : null,
     overall_progress: status === "completed" ? 100 : status === "queued" ? 0 : (index * 13) % 100,
   });
 });
@@ -149,6 +215,7 @@ function rush(): void {
 
 function move(): void {
   let seq = 1;
+  let estimated = coral.eta;
   setInterval(() => {
     seq += 1;
     const done = Math.min(400, 156 + seq);
@@ -156,7 +223,10 @@ function move(): void {
       one.id === "generation" ? { ...one, done, progress: done / 400 } : one,
     );
     const overall_progress = 20 + (70 * done) / 400;
-    live.progress({ ...coral, seq, stages, overall_progress, updated_at: at(0) }, Date.now());
+    // As uncertain as a real one: 8 % either way, each second anew.
+    const left = Math.max(1, ((400 - done) / 10) * (0.92 + 0.16 * Math.random()));
+    if (seq % 10 === 2) estimated = eta(left * 0.8, left, left * 1.3, { stages: stagesLeft(left) });
+    live.progress({ ...coral, seq, stages, overall_progress, eta: estimated, updated_at: at(0) }, Date.now());
   }, 100);
   setInterval(async () => live.pictureFromKernel(coral.task_id, await picture(seq / 30)), 500);
 }

@@ -1,6 +1,6 @@
 /** Made-up tasks in every state, at times around now. */
 
-import type { Stage, StageStatus, TaskProgress, TaskStatus } from "../src/model.js";
+import type { Estimate, Stage, StageStatus, TaskProgress, TaskStatus } from "../src/model.js";
 
 export type Plan = readonly [name: string, weight: number, status: StageStatus, changes?: Partial<Stage>];
 
@@ -9,7 +9,7 @@ export function at(seconds: number): string {
 }
 
 export function stage([name, weight, status, changes]: Plan): Stage {
-  const id = name.toLowerCase().replaceAll(" ", "_");
+  const id = name.toLowerCase().replaceAll(/[ -]/g, "_");
   return {
     id,
     name,
@@ -56,8 +56,34 @@ export function task(
     updated_at: at(0),
     finished_at: null,
     lost_at: null,
+    template_version: null,
+    device: null,
     ...changes,
   };
+}
+
+/** An estimate of the seconds that are left. */
+export function eta(low: number, median: number, high: number, changes: Partial<Estimate> = {}): Estimate {
+  return {
+    low: at(low),
+    median: at(median),
+    high: at(high),
+    basis: "32 runs of this template, 9 with these parameters",
+    late: false,
+    stalled: false,
+    wait: null,
+    stages: [],
+    evidence: { runs: 32, same: 9, pace_share: 0.72, coverage: 0.81, usual_s: 176, ahead: null },
+    ...changes,
+  };
+}
+
+/** The stages of a running image task, the rest of the time in the running one. */
+export function stagesLeft(left: number) {
+  return [
+    { id: "generation", low: left * 0.7, median: left, high: left * 1.6 },
+    { id: "post_processing", low: 8, median: 12, high: 19 },
+  ];
 }
 
 const DONE: readonly Plan[] = [
@@ -81,6 +107,12 @@ export const IMAGE_RUNNING: readonly Plan[] = [
     },
   ],
   ["Post-processing", 0.1, "pending"],
+];
+
+export const IMAGE_ENDING: readonly Plan[] = [
+  ...DONE,
+  ["Generation", 0.7, "completed", { duration: 84.2, done: 400, total: 400 }],
+  ["Post-processing", 0.1, "in_progress", { progress: 0.6, message: "upscaling", started_at: at(-5) }],
 ];
 
 export const IMAGE_QUEUED: readonly Plan[] = [

@@ -36,6 +36,13 @@ export function setAttribute(element: Element, name: string, value: string | nul
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
+/** The title is made when the pointer comes: most are never read, and some would change every second. */
+export function explainWhenAsked(element: HTMLElement, explain: () => string, until: AbortSignal): void {
+  element.addEventListener("pointerenter", () => setAttribute(element, "title", explain() || null), {
+    signal: until,
+  });
+}
+
 /** Runs `draw` now and whenever a signal it read changes, until `until` aborts. */
 export function watch(until: AbortSignal, draw: () => void): void {
   if (until.aborted) return;

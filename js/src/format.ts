@@ -1,6 +1,6 @@
 /** Numbers as people read and say them. Pure: time comes in as an argument, and what is not known is a dash. */
 
-import type { Estimate, Stage, TaskProgress, TaskStatus } from "./model.js";
+import { isUnderway, type Stage, type TaskProgress, type TaskStatus } from "./model.js";
 
 export const UNKNOWN = "–";
 
@@ -58,108 +58,12 @@ function pair(seconds: number, large: number, largeUnit: string, small: number, 
   return rest === 0 ? whole : `${whole} ${rest} ${smallUnit}`;
 }
 
-type Unit = "s" | "min" | "h" | "d";
-
-interface Rounded {
-  readonly value: number;
-  readonly unit: Unit;
-}
-
-const SPOKEN: Readonly<Record<Unit, string>> = { s: "second", min: "minute", h: "hour", d: "day" };
-
-/** Less than this is said as "a moment". */
-const MOMENT_S = 2;
-
-/** The farther away, the rounder. */
-function rounded(seconds: number): Rounded {
-  if (seconds < 19.5) return { value: Math.round(seconds), unit: "s" };
-  if (seconds < 57.5) return { value: 5 * Math.round(seconds / 5), unit: "s" };
-  const minutes = seconds / MINUTE;
-  if (minutes < 2.75) return { value: Math.round(minutes * 2) / 2, unit: "min" };
-  if (minutes < 17.5) return { value: Math.round(minutes), unit: "min" };
-  if (minutes < 57.5) return { value: 5 * Math.round(minutes / 5), unit: "min" };
-  const hours = minutes / 60;
-  if (hours < 2.75) return { value: Math.round(hours * 2) / 2, unit: "h" };
-  if (hours < 36) return { value: Math.round(hours), unit: "h" };
-  return { value: Math.round(hours / 24), unit: "d" };
-}
-
-function figure(value: number): string {
-  return Number.isInteger(value) ? String(value) : `${Math.floor(value)}½`;
-}
-
-function written({ value, unit }: Rounded): string {
-  return `${figure(value)} ${unit === "d" ? (value === 1 ? "day" : "days") : unit}`;
-}
-
-function said({ value, unit }: Rounded): string {
-  const number = Number.isInteger(value) ? String(value) : `${Math.floor(value)} and a half`;
-  return `${number} ${SPOKEN[unit]}${value === 1 ? "" : "s"}`;
-}
-
-export interface TimeLeft {
-  /** "about 3 min" */
-  readonly text: string;
-  /** "2–5", or empty where the estimate is sharper than its rounding. */
-  readonly range: string;
-  /** The whole of it for a screen reader. */
-  readonly spoken: string;
-}
-
-export const NO_ESTIMATE: TimeLeft = { text: UNKNOWN, range: "", spoken: "no estimate yet" };
-const OVERDUE: TimeLeft = { text: "longer than expected", range: "", spoken: "longer than expected" };
-
-/** The time from `now` (ms) to the estimated finish. */
-export function timeLeft(eta: Estimate | null, now: number): TimeLeft {
-  if (eta === null) return NO_ESTIMATE;
-  const [low = 0, median = 0, high = 0] = [eta.low, eta.median, eta.high]
-    .map((time) => (Date.parse(time) - now) / 1000)
-    .sort((a, b) => a - b);
-  if (high < 0) return OVERDUE;
-  const most = rounded(high);
-  if (median < MOMENT_S) {
-    if (high < 2 * MOMENT_S + 1) return { text: "a moment", range: "", spoken: "a moment left" };
-    return {
-      text: "a moment",
-      range: `up to ${written(most)}`,
-      spoken: `a moment left, at most ${said(most)}`,
-    };
-  }
-  const middle = rounded(median);
-  const about = { text: `about ${written(middle)}`, spoken: `about ${said(middle)} left` };
-  const least = low < MOMENT_S ? null : rounded(low);
-  if (least === null) {
-    const same = most.unit === middle.unit;
-    return {
-      ...about,
-      range: `up to ${same ? figure(most.value) : written(most)}`,
-      spoken: `${about.spoken}, at most ${said(most)}`,
-    };
-  }
-  if (least.unit === most.unit) {
-    if (least.value === most.value) return { ...about, range: "" };
-    return {
-      ...about,
-      range: `${figure(least.value)}–${figure(most.value)}`,
-      spoken: `${about.spoken}, between ${figure(least.value)} and ${said(most)}`,
-    };
-  }
-  return {
-    ...about,
-    range: `${written(least)}–${written(most)}`,
-    spoken: `${about.spoken}, between ${said(least)} and ${said(most)}`,
-  };
-}
-
-/** The wall-clock times behind `timeLeft`, for a tooltip. */
-export function estimateDetail(eta: Estimate | null): string {
-  if (eta === null) return "no estimate yet: nothing comparable has finished and the pace is not known";
-  const basis = eta.basis === null ? "" : `\nfrom ${eta.basis}`;
-  return `finishes about ${timeOfDay(eta.median)} (${timeOfDay(eta.low)}–${timeOfDay(eta.high)})${basis}`;
-}
-
 export function hourAndMinute(time: string): string {
   return new Date(time).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+}
+
+export function dayAndTime(time: string): string {
+  return new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
 }
 
 export function timeOfDay(time: string): string {
@@ -221,11 +125,11 @@ export function statusLine(task: TaskProgress, now: number): string {
   return `${name} ${task.status === "completed" ? "in" : "after"} ${duration(took)}`;
 }
 
-/** What a screen reader says for the bar. */
-export function spokenProgress(task: TaskProgress, left: TimeLeft | null): string {
+/** What a screen reader says for the bar; `left` is the time left in its words. */
+export function spokenProgress(task: TaskProgress, left: string): string {
   const whole = wholePercent(task.overall_progress, task.status);
   const parts = [statusName(task.status)];
   if (whole !== null && task.status !== "completed") parts.push(`${whole} percent`);
-  if (task.status === "in_progress" && left !== null) parts.push(left.spoken);
+  if (isUnderway(task.status)) parts.push(left);
   return parts.join(", ");
 }

@@ -34,12 +34,48 @@ export interface Stage {
   readonly metadata: Metadata;
 }
 
+/** A length of time that is not known exactly: seconds, in order, of which eight in ten lie between the outer two. */
+export interface Span {
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+}
+
+/** How long one stage is expected to take yet. */
+export interface StageEstimate extends Span {
+  readonly id: string;
+}
+
+/** The figures that an estimate rests on. */
+export interface Evidence {
+  /** Completed tasks of the template, and those of them with exactly these parameters. */
+  readonly runs: number;
+  readonly same: number;
+  /** 0 to 1: how much of the answer is the running stage's own pace; the rest is history. */
+  readonly pace_share: number | null;
+  /** 0 to 1: how often such ranges held lately. */
+  readonly coverage: number | null;
+  /** Seconds that such a task usually takes. */
+  readonly usual_s: number | null;
+  /** Tasks ahead of it in the queue. */
+  readonly ahead: number | null;
+}
+
 /** When the task will have finished: three times, and what they were made from. */
 export interface Estimate {
   readonly low: Timestamp;
   readonly median: Timestamp;
   readonly high: Timestamp;
   readonly basis: string | null;
+  /** It takes longer than nine in ten of its kind did. */
+  readonly late: boolean;
+  /** Such a task is usually done by now, and this one says nothing. */
+  readonly stalled: boolean;
+  /** Until it leaves the queue, counted from when the estimate was made. */
+  readonly wait: Span | null;
+  /** Of the stages that are not over, counted likewise. */
+  readonly stages: readonly StageEstimate[];
+  readonly evidence: Evidence | null;
 }
 
 export interface TaskProgress {
@@ -65,6 +101,8 @@ export interface TaskProgress {
   readonly finished_at: Timestamp | null;
   /** When it was noticed that a lost task's worker is gone; the worker's last word is of `updated_at`. */
   readonly lost_at: Timestamp | null;
+  readonly template_version: string | null;
+  readonly device: string | null;
 }
 
 export interface ProgressUpdate {
@@ -119,6 +157,11 @@ export function hasEnded(status: TaskStatus): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }
 
+/** Whether a time left can be spoken of: the task waits or runs. */
+export function isUnderway(status: TaskStatus): boolean {
+  return status === "queued" || status === "in_progress";
+}
+
 /** Whether `a` was written after `b`: a later attempt beats every state of an earlier one. */
 export function isNewer(a: TaskProgress, b: TaskProgress): boolean {
   return a.attempt === b.attempt ? a.seq > b.seq : a.attempt > b.attempt;
@@ -156,6 +199,8 @@ export function parseTask(value: unknown): TaskProgress | null {
     updated_at: timestamp(value.updated_at),
     finished_at: timestamp(value.finished_at),
     lost_at: timestamp(value.lost_at),
+    template_version: text(value.template_version),
+    device: text(value.device),
   };
 }
 
@@ -225,7 +270,49 @@ function parseEstimate(value: unknown): Estimate | null {
   const median = timestamp(value.median);
   const high = timestamp(value.high);
   if (low === null || median === null || high === null) return null;
-  return { low, median, high, basis: text(value.basis) };
+  return {
+    low,
+    median,
+    high,
+    basis: text(value.basis),
+    late: value.late === true,
+    stalled: value.stalled === true,
+    wait: parseSpan(value.wait),
+    stages: parseStageEstimates(value.stages),
+    evidence: parseEvidence(value.evidence),
+  };
+}
+
+function parseStageEstimates(value: unknown): StageEstimate[] {
+  if (!Array.isArray(value) || value.length > MOST_STAGES) return [];
+  return value.map(parseStageEstimate).filter((stage) => stage !== null);
+}
+
+function parseStageEstimate(value: unknown): StageEstimate | null {
+  const span = parseSpan(value);
+  const id = isRecord(value) ? text(value.id) : null;
+  return span === null || id === null ? null : { id, ...span };
+}
+
+function parseSpan(value: unknown): Span | null {
+  if (!isRecord(value)) return null;
+  const low = nonNegative(value.low);
+  const median = nonNegative(value.median);
+  const high = nonNegative(value.high);
+  if (low === null || median === null || high === null) return null;
+  return low <= median && median <= high ? { low, median, high } : null;
+}
+
+function parseEvidence(value: unknown): Evidence | null {
+  if (!isRecord(value)) return null;
+  return {
+    runs: wholeNumber(value.runs) ?? 0,
+    same: wholeNumber(value.same) ?? 0,
+    pace_share: fraction(value.pace_share),
+    coverage: fraction(value.coverage),
+    usual_s: nonNegative(value.usual_s),
+    ahead: wholeNumber(value.ahead),
+  };
 }
 
 function ownPreviewUrl(value: unknown, taskId: string): string | null {
@@ -260,6 +347,12 @@ function wholeNumber(value: unknown): number | null {
 
 function nonNegative(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+/** Clamping would make a certainty of nonsense. */
+function fraction(value: unknown): number | null {
+  const number = nonNegative(value);
+  return number === null || number > 1 ? null : number;
 }
 
 function clamped(value: unknown, most: number): number | null {

@@ -6,6 +6,7 @@ import type { Viewer } from "./connection.js";
 import { inNextFrame } from "./frame.js";
 import type { LinkStatus } from "./link.js";
 import { isNewer, isRecord, isTaskId, parseTask, type TaskProgress } from "./model.js";
+import { TaskCountdown } from "./task-countdown.js";
 
 export interface TaskEntry {
   readonly id: string;
@@ -14,6 +15,8 @@ export interface TaskEntry {
   readonly missing: ReadonlySignal<boolean>;
   /** The newest picture that the kernel sent, where no server can be asked for one. */
   readonly picture: ReadonlySignal<Blob | null>;
+  /** Has heard the state. */
+  readonly countdown: TaskCountdown;
 }
 
 interface WritableEntry extends TaskEntry {
@@ -86,6 +89,7 @@ export class TaskStore implements Viewer {
   private show(): void {
     for (const [id, task] of this.unseen) {
       const entry = this.entries.get(id);
+      entry?.countdown.heard(task, this.clock.now());
       if (entry !== undefined) entry.state.value = task;
     }
     this.unseen.clear();
@@ -99,6 +103,7 @@ export class TaskStore implements Viewer {
       state: signal<TaskProgress | null>(null),
       missing: signal(false),
       picture: signal<Blob | null>(null),
+      countdown: new TaskCountdown(),
       isForgotten: false,
     };
     this.entries.set(id, made);

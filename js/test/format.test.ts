@@ -4,29 +4,17 @@ import {
   counts,
   duration,
   elapsed,
-  estimateDetail,
   percent,
   rate,
   secondsSince,
   spokenProgress,
   statusLine,
-  timeLeft,
   wholePercent,
 } from "../src/format.js";
 import { TASK_STATUSES } from "../src/model.js";
 import { running } from "./samples.js";
 
 const NOW = Date.parse("2026-11-22T16:00:00Z");
-
-function eta(low: number, median: number, high: number) {
-  const at = (seconds: number) => new Date(NOW + seconds * 1000).toISOString();
-  return { low: at(low), median: at(median), high: at(high), basis: "14 earlier runs" };
-}
-
-function said(low: number, median: number, high: number): string {
-  const left = timeLeft(eta(low, median, high), NOW);
-  return left.range === "" ? left.text : `${left.text}, ${left.range}`;
-}
 
 describe("percent", () => {
   test.each([
@@ -95,62 +83,6 @@ describe("ago", () => {
   });
 });
 
-describe("time left", () => {
-  test.each([
-    [10, 12, 15, "about 12 s, 10–15"],
-    [30, 43, 55, "about 45 s, 30–55"],
-    [40, 58, 130, "about 1 min, 40 s–2 min"],
-    [80, 92, 95, "about 1½ min"],
-    [120, 180, 300, "about 3 min, 2–5"],
-    [700, 720, 730, "about 12 min"],
-    [1500, 1900, 2500, "about 30 min, 25–40"],
-    [3000, 5400, 9000, "about 1½ h, 50 min–2½ h"],
-    [4 * 3600, 5 * 3600, 7 * 3600, "about 5 h, 4–7"],
-    [40 * 3600, 72 * 3600, 96 * 3600, "about 3 days, 2–4"],
-    [-5, 180, 300, "about 3 min, up to 5"],
-    [-5, 50, 300, "about 50 s, up to 5 min"],
-    [-3, 1, 2, "a moment"],
-    [-3, -1, 20, "a moment, up to 20 s"],
-    [-9, -6, -1, "longer than expected"],
-  ])("of %s, %s, %s s reads %s", (low, median, high, text) => {
-    expect(said(low, median, high)).toBe(text);
-  });
-
-  it("is a dash without an estimate", () => {
-    expect(timeLeft(null, NOW).text).toBe("–");
-    expect(estimateDetail(null)).toContain("no estimate yet");
-  });
-
-  it("never reads 0 s and never is negative while the task runs", () => {
-    for (let seconds = -10; seconds < 300; seconds += 0.25) {
-      expect(said(seconds - 3, seconds, seconds + 4)).not.toMatch(/(^|\D)0( |–)|-\d/);
-    }
-  });
-
-  it("grows rounder with the distance: no estimate has more than two digits that move", () => {
-    const texts = new Set<string>();
-    for (let seconds = 2; seconds < 86_400; seconds += 1)
-      texts.add(timeLeft(eta(seconds, seconds, seconds), NOW).text);
-    expect(texts.size).toBeLessThan(90);
-  });
-
-  it("puts low, median and high in order, whatever came", () => {
-    expect(said(300, 120, 180)).toBe("about 3 min, 2–5");
-  });
-
-  it("is spoken in full words", () => {
-    expect(timeLeft(eta(120, 180, 300), NOW).spoken).toBe("about 3 minutes left, between 2 and 5 minutes");
-    expect(timeLeft(eta(40, 60, 130), NOW).spoken).toBe(
-      "about 1 minute left, between 40 seconds and 2 minutes",
-    );
-    expect(timeLeft(eta(80, 92, 95), NOW).spoken).toBe("about 1 and a half minutes left");
-  });
-
-  it("names the basis in the tooltip", () => {
-    expect(estimateDetail(eta(120, 180, 300))).toContain("from 14 earlier runs");
-  });
-});
-
 describe("rate and counts", () => {
   test.each([
     [156, 20, "7.8/s"],
@@ -186,12 +118,13 @@ describe("status", () => {
   });
 
   it("is spoken with percent and time left", () => {
-    const task = running();
-    const left = timeLeft(task.eta, Date.parse("2026-11-22T16:00:10Z"));
-    expect(spokenProgress(task, left)).toBe(
-      "Running, 47 percent, about 15 seconds left, between 10 and 20 seconds",
+    expect(spokenProgress(running(), "about 15 seconds left")).toBe(
+      "Running, 47 percent, about 15 seconds left",
     );
-    expect(spokenProgress(running({ status: "completed" }), null)).toBe("Completed");
+    expect(spokenProgress(running({ status: "queued" }), "starts in about 2 minutes")).toBe(
+      "Queued, starts in about 2 minutes",
+    );
+    expect(spokenProgress(running({ status: "completed" }), "about 15 seconds left")).toBe("Completed");
   });
 
   it("no elapsed time is negative, however the clocks differ", () => {

@@ -11,10 +11,22 @@ import {
 import { JupyterServer } from "../src/server.js";
 import { running, sample, wire } from "./samples.js";
 
+/** What the wire leaves out of an estimate because it goes without saying. */
+function written(value: unknown): unknown {
+  const { eta, ...task } = value as { eta: { evidence?: object } | null };
+  if (eta === null) return value;
+  const evidence = { runs: 0, same: 0, pace_share: null, coverage: null, usual_s: null, ahead: null };
+  const whole = { late: false, stalled: false, wait: null, stages: [], ...eta };
+  return { ...task, eta: { ...whole, evidence: eta.evidence ? { ...evidence, ...eta.evidence } : null } };
+}
+
 describe("the samples of the wire", () => {
-  test.each(["progress_running.json", "progress_failed.json"])("%s is read without loss", (name) => {
-    expect(parseTask(wire(name))).toEqual(wire(name));
-  });
+  test.each(["progress_running.json", "progress_failed.json", "progress_queued.json"])(
+    "%s is read without loss",
+    (name) => {
+      expect(parseTask(wire(name))).toEqual(written(wire(name)));
+    },
+  );
 
   it("every message the server sends is understood", () => {
     const messages = wire("messages_out.json");
@@ -103,6 +115,63 @@ describe("a hostile payload", () => {
 
   it("cannot speak for another task in a message", () => {
     expect(parseMessages({ type: "progress.update", task_id: "other", seq: 1, data: running() })).toEqual([]);
+  });
+});
+
+describe("an estimate", () => {
+  const SPAN = { low: 1, median: 2, high: 3 };
+
+  function read(changes: object) {
+    return parseTask({ ...running(), eta: { ...running().eta, ...changes } })?.eta;
+  }
+
+  it("of an older worker has no more than its three times", () => {
+    const { low, median, high, basis } = running().eta ?? {};
+    expect(parseTask({ ...running(), eta: { low, median, high, basis } })?.eta).toEqual({
+      ...{ low, median, high, basis, late: false, stalled: false },
+      ...{ wait: null, stages: [], evidence: null },
+    });
+  });
+
+  it("says that it is late or stalled by true and by nothing else", () => {
+    expect(read({ late: true, stalled: true })).toMatchObject({ late: true, stalled: true });
+    expect(read({ late: 1, stalled: "yes" })).toMatchObject({ late: false, stalled: false });
+  });
+
+  test.each([
+    null,
+    7,
+    [1, 2, 3],
+    {},
+    { ...SPAN, high: null },
+    { ...SPAN, high: "3" },
+    { ...SPAN, low: -1 },
+    { ...SPAN, low: Number.NaN },
+    { ...SPAN, high: Number.POSITIVE_INFINITY },
+    { ...SPAN, low: 2.5 },
+    { ...SPAN, high: 1 },
+  ])("loses a span of %j and nothing else", (span) => {
+    expect(read({ wait: span })).toEqual(read({}));
+    const generation = { ...SPAN, id: "generation" };
+    const stages = [{ ...(span as object), id: "queue" }, generation, { ...SPAN, id: 7 }, span];
+    expect(read({ stages })?.stages).toEqual([generation]);
+  });
+
+  test.each([{}, "many", Array.from({ length: 1_000 }, () => ({ ...SPAN, id: "x" }))])(
+    "loses stages that cannot be the task's",
+    (stages) => {
+      expect(read({ stages })?.stages).toEqual([]);
+    },
+  );
+
+  it("loses the figures of its evidence that make no sense, one by one", () => {
+    const none = { runs: 0, same: 0, pace_share: null, coverage: null, usual_s: null, ahead: null };
+    expect(read({ evidence: "32 runs" })?.evidence).toBeNull();
+    expect(read({ evidence: {} })?.evidence).toEqual(none);
+    const strange = { runs: -1, same: 2.5, pace_share: 1.01, coverage: "0.8", usual_s: -3, ahead: 1e300 };
+    expect(read({ evidence: { ...strange, runs: 32 } })?.evidence).toEqual({ ...none, runs: 32 });
+    const sound = { runs: 3, same: 1, pace_share: 0, coverage: 1, usual_s: 4.5, ahead: 0 };
+    expect(read({ evidence: sound })?.evidence).toEqual(sound);
   });
 });
 

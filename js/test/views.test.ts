@@ -7,7 +7,7 @@ import { TaskStore } from "../src/store.js";
 import { stageOfInterest } from "../src/views/details.js";
 import { tasksView } from "../src/views/tasks.js";
 import { fakeNetwork, restoreNetwork } from "./fake-network.js";
-import { running, sample, withStage } from "./samples.js";
+import { estimate, running, sample, withStage } from "./samples.js";
 
 const LIVE: LinkStatus = { link: "live", since: 0, heardAt: null };
 
@@ -37,6 +37,13 @@ function shown(tasks: readonly TaskProgress[], status = LIVE, ids = tasks.map((t
 
 function text(root: Element, selector: string): string {
   return root.querySelector(selector)?.textContent ?? "";
+}
+
+/** What a screen reader says of the time left, and what is seen when it is pointed at. */
+function reasons(root: Element): string[] {
+  const id = root.querySelector(".hw-left")?.getAttribute("aria-describedby");
+  const panel = [...root.querySelectorAll(".hw-reasons")].find((one) => one.id === id);
+  return [...(panel?.children ?? [])].map((line) => line.textContent ?? "");
 }
 
 function bar(root: Element): Element {
@@ -72,7 +79,7 @@ describe("a card", () => {
       "Queue0.3 s",
       "Model loading3.4 s",
       "Generation",
-      "Post-processing",
+      "Post-processingabout 2 s",
     ]);
   });
 
@@ -140,7 +147,7 @@ describe("a card", () => {
     expect(bar(root).hasAttribute("aria-valuenow")).toBe(false);
     const { root: other } = shown([running({ eta: null })]);
     expect(text(other, ".hw-left")).toBe("–");
-    expect(other.querySelector(".hw-left")?.getAttribute("title")).toContain("no estimate yet");
+    expect(reasons(other)[0]).toContain("no estimate yet");
   });
 
   it("never shows 100 % before the task is completed", () => {
@@ -169,8 +176,7 @@ describe("a card", () => {
     const { root, store } = shown([running()]);
     const seen = new Set<string>();
     for (let seq = 43; seq < 52; seq++) {
-      const late = new Date(Date.now() + seq * 1000).toISOString();
-      store.progress(running({ seq, eta: { low: late, median: late, high: late, basis: null } }), null);
+      store.progress(running({ seq, eta: estimate(Date.now(), [seq, seq, seq]) }), null);
       frame(100);
       seen.add(text(root, ".hw-left"));
     }
@@ -202,9 +208,9 @@ describe("a card", () => {
     expect(looks()).toEqual(["", "Running for 11 s", "about 14 s, 9–20"]);
     expect(still()).toBe(false);
     frame(2_020);
-    expect(looks()).toEqual(["reconnecting · state of 2 s ago", "Running", "about 14 s, 10–20"]);
+    expect(looks()).toEqual(["reconnecting · state of 2 s ago", "Running", "about 14 s, 9–20"]);
     frame(5_000);
-    expect(looks()).toEqual(["reconnecting · state of 7 s ago", "Running", "about 14 s, 10–20"]);
+    expect(looks()).toEqual(["reconnecting · state of 7 s ago", "Running", "about 14 s, 9–20"]);
     expect(still()).toBe(true);
     link.value = LIVE;
     expect(looks()).toEqual(["", "Running for 18 s", "about 7 s, 2–13"]);
@@ -244,7 +250,7 @@ describe("a card", () => {
     const { root, store } = shown([running({ ...lost, seq: 43 })]);
     expect(text(root, ".hw-status")).toBe("Lost · the worker stopped answering");
     expect(text(root, ".hw-left")).toBe("last word 2 min ago");
-    expect(root.querySelector(".hw-left")?.getAttribute("title")).toContain("found lost at");
+    expect(reasons(root)[1]).toContain("found lost at");
     expect(text(root, ".hw-percent")).toBe("47 %");
     expect(text(root, ".hw-message")).toBe("coral growing");
     expect(root.querySelector('.hw-stage[data-status="in_progress"]')?.textContent).toBe("Generation");
@@ -261,6 +267,149 @@ describe("a card", () => {
     life.abort();
     frame(50);
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("the time left", () => {
+  const soon = (low: number, median: number, high: number, changes = {}) =>
+    estimate(Date.now(), [low, median, high], changes);
+
+  it("is one figure on the card, on its bar and in its row", () => {
+    const task = running({ eta: soon(100, 150, 220) });
+    const { root, store } = shown([task]);
+    const { root: list } = shown([task, ...["a", "b", "c", "d"].map((id) => running({ task_id: id }))]);
+    store.progress({ ...task, seq: 43, eta: soon(104, 155, 230) }, null);
+    frame(1_000);
+    expect(text(root, ".hw-about")).toBe("about 2½ min");
+    expect(text(list, ".hw-row-left")).toBe("about 2½ min");
+    expect(bar(root).getAttribute("aria-valuetext")).toContain("about 2 and a half minutes left");
+    expect(bar(list).getAttribute("aria-valuetext")).toContain("about 2 and a half minutes left");
+  });
+
+  it("follows a revision that lasts within two seconds and a tick, by steps", () => {
+    const { root, store } = shown([running({ eta: soon(50, 60, 70) })]);
+    store.progress(running({ seq: 43, eta: soon(250, 300, 350) }), null);
+    const seen = [1, 2, 3].map(() => {
+      frame(1_000);
+      return text(root, ".hw-about");
+    });
+    expect(seen.at(-1)).toBe("about 5 min");
+    expect(new Set(seen).size).toBeGreaterThan(1);
+  });
+
+  it("begins anew with another attempt", () => {
+    const { root, store } = shown([running({ eta: soon(50, 60, 70) })]);
+    store.progress(running({ attempt: 2, seq: 1, eta: soon(250, 300, 350) }), null);
+    frame(1_020);
+    expect(text(root, ".hw-about")).toBe("about 5 min");
+  });
+
+  it("of a late task goes on, with a note where it says how long it has run", () => {
+    const { root } = shown([running({ eta: soon(30, 41, 55, { late: true }) })]);
+    expect(text(root, ".hw-left")).toBe("about 40 s, 30–55");
+    expect(text(root, ".hw-remark")).toBe("longer than usual");
+    expect(reasons(root)[0]).toContain("nine in ten");
+  });
+
+  it("of a stalled task is in doubt, and nothing looks as if it went on", () => {
+    const { root, store } = shown([running({ eta: soon(3, 60, 400, { stalled: true }) })]);
+    expect([text(root, ".hw-left"), text(root, ".hw-remark")]).toEqual(["stalled?", "usually done by now"]);
+    expect(root.querySelector(".hw-card[data-stalled][data-still]")).not.toBeNull();
+    store.progress(running({ seq: 43, eta: soon(3, 60, 400) }), null);
+    frame(1_020);
+    expect(text(root, ".hw-remark")).toBe("");
+    expect(root.querySelector(".hw-card[data-still]")).toBeNull();
+  });
+
+  it("of a queued task is when it starts and how many are ahead, until it runs", () => {
+    const wait = { low: 70, median: 122, high: 235 };
+    const evidence = { runs: 3, same: 0, pace_share: null, coverage: null, usual_s: null, ahead: 3 };
+    const queued = { ...running(), status: "queued", updated_at: null } as const;
+    const { root, store } = shown([{ ...queued, eta: soon(190, 300, 420, { wait, evidence }) }]);
+    expect(text(root, ".hw-left")).toBe("starts in about 2 min, 1–4");
+    expect(text(root, ".hw-remark")).toBe("3 ahead");
+    expect(bar(root).getAttribute("aria-valuetext")).toBe(
+      "Queued, starts in about 2 minutes, between 1 and 4 minutes, 3 ahead",
+    );
+    store.progress(running({ seq: 43, eta: soon(130, 170, 220, { wait, evidence }) }), null);
+    frame(1_020);
+    expect(text(root, ".hw-left")).not.toContain("starts");
+    expect(text(root, ".hw-remark")).toBe("");
+  });
+
+  it("is a button that shows its reasons while it has the focus or the pointer, and hides them at Escape", () => {
+    const open: string[] = [];
+    Object.assign(HTMLElement.prototype, {
+      showPopover(this: HTMLElement) {
+        open.push(this.id);
+      },
+      hidePopover(this: HTMLElement) {
+        open.splice(open.indexOf(this.id), 1);
+      },
+    });
+    try {
+      const { root } = shown([running()]);
+      const word = root.querySelector<HTMLElement>("button.hw-left");
+      const panel = root.querySelector(".hw-reasons");
+      expect(panel?.getAttribute("role")).toBe("tooltip");
+      word?.focus();
+      expect(open).toEqual([panel?.id]);
+      word?.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+      expect(open).toEqual([]);
+      word?.parentElement?.dispatchEvent(new Event("pointerenter"));
+      expect(open).toEqual([panel?.id]);
+      document.dispatchEvent(new Event("scroll"));
+      expect(open).toEqual([]);
+    } finally {
+      Reflect.deleteProperty(HTMLElement.prototype, "showPopover");
+      Reflect.deleteProperty(HTMLElement.prototype, "hidePopover");
+    }
+  });
+
+  it("has its reasons for a title where the browser has no popovers", () => {
+    const { root } = shown([running()]);
+    expect(root.querySelector(".hw-left")?.getAttribute("title")).toMatch(
+      /^finishes about .*\nGeneration about/,
+    );
+    expect(root.querySelector<HTMLElement>(".hw-reasons")?.hidden).toBe(true);
+  });
+});
+
+describe("what is expected of a stage", () => {
+  const stages = (post: number) => [{ id: "post_processing", low: post / 2, median: post, high: post * 2 }];
+  const expecting = (post: number) => estimate(Date.now(), [9, 14, 20], { stages: stages(post) });
+  const last = (root: Element) => root.querySelector(".hw-stage:last-child")?.textContent;
+
+  it("stands under its name until it is over, and does not tremble", () => {
+    const { root, store } = shown([running({ eta: expecting(12) })]);
+    expect(last(root)).toBe("Post-processingabout 12 s");
+    store.progress(running({ seq: 43, eta: expecting(13) }), null);
+    frame();
+    expect(last(root)).toBe("Post-processingabout 12 s");
+    store.progress(running({ seq: 44, eta: expecting(16) }), null);
+    frame();
+    expect(last(root)).toBe("Post-processingabout 16 s");
+    const done = withStage(running({ seq: 45, eta: expecting(16) }), "post_processing", {
+      status: "completed",
+      duration: 14,
+    });
+    store.progress(done, null);
+    frame();
+    expect(last(root)).toBe("Post-processing14 s");
+  });
+
+  it("is gone with a task that has ended", () => {
+    const { root } = shown([running({ status: "cancelled", eta: expecting(12) })]);
+    expect(last(root)).toBe("Post-processing");
+  });
+
+  it("is told of its segment and its name when the pointer comes", () => {
+    const { root } = shown([running()]);
+    for (const selector of [".hw-seg:nth-child(3)", ".hw-stage:nth-child(3)"]) {
+      const element = root.querySelector(selector);
+      element?.dispatchEvent(new Event("pointerenter"));
+      expect(element?.getAttribute("title")).toMatch(/^Generation\nabout \d+ s yet/);
+    }
   });
 });
 
@@ -293,6 +442,26 @@ describe("announcements", () => {
     frame();
     expect(text(root, '[role="status"]')).toBe("Gray–Scott coral: Completed in 25 s");
   });
+
+  it("tell when a task that begins will end", () => {
+    const { root, store } = shown([running({ status: "queued", seq: 1, eta: null })]);
+    store.progress(running(), null);
+    frame();
+    expect(text(root, '[role="status"]')).toMatch(
+      /^Gray–Scott coral: Running for \d+ s, about 14 seconds left, between/,
+    );
+  });
+
+  it("are made once of a task that stalls", () => {
+    const { root, store } = shown([running()]);
+    const region = root.querySelector('[role="status"]');
+    for (const seq of [43, 44]) {
+      store.progress(running({ seq, eta: estimate(Date.now(), [3, 60, 400], { stalled: true }) }), null);
+      frame();
+      expect(region?.textContent).toMatch(seq === 43 ? /perhaps stalled, usually done by now$/ : /^$/);
+      if (region !== null) region.textContent = "";
+    }
+  });
 });
 
 describe("a list", () => {
@@ -323,6 +492,25 @@ describe("a list", () => {
     expect(rows[2]).toEqual(["Task 2", "", "100 %", "25 s"]);
     expect(rows[3]).toEqual(["Task 3", "Generation", "47 %", "failed"]);
     expect(rows[5]).toEqual(["Task 5", "Generation", "47 %", "lost"]);
+  });
+
+  it("tells of a queued task when it starts, and of an overdue one in a word", () => {
+    const wait = { low: 70, median: 122, high: 235 };
+    const eta = estimate(Date.now(), [190, 300, 420], { wait });
+    const queued = tasks.map((task) => ({ ...task, status: "queued", eta, updated_at: null }) as const);
+    const { root } = shown(queued);
+    expect([text(root, ".hw-row-stage"), text(root, ".hw-row-left")]).toEqual([
+      "starts in about 2 min",
+      "queued",
+    ]);
+    const overdue = estimate(Date.now(), [-60, -30, -5]);
+    const { root: late } = shown(
+      tasks.map((task) => ({ ...task, status: "in_progress", eta: overdue }) as const),
+    );
+    const left = late.querySelector(".hw-row-left");
+    left?.dispatchEvent(new Event("pointerenter"));
+    expect(left?.textContent).toBe("late");
+    expect(left?.getAttribute("title")).toMatch(/^was expected about/);
   });
 
   it("stands still and says why while the link is down", () => {

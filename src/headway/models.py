@@ -162,21 +162,81 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, now - self.started_at)
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """A length of time that is not known exactly: seconds, ``0 <= low <= median <= high``.
+
+    ``low`` and ``high`` are the 10 % and the 90 % quantile.
+    """
+
+    low: float
+    median: float
+    high: float
+
+
+class StageEstimate(Span, frozen=True, kw_only=True):
+    """How many seconds one stage, of the id ``id``, is expected to take yet."""
+
+    id: str
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The figures that an estimate rests on.
+
+    Parameters
+    ----------
+    runs
+        Completed tasks of the template that were learned from.
+    same
+        Those of them with exactly these parameters.
+    pace_share
+        0 to 1: how much of the answer for the running stage is its own pace; the rest is history.
+    coverage
+        0 to 1: how often such ranges, of about 80 %, held lately; ``None`` until that was measured.
+    usual_s
+        Seconds that such a task usually takes, from its submission to its end.
+    ahead
+        Tasks that are ahead of it in the queue.
+    """
+
+    runs: int = 0
+    same: int = 0
+    pace_share: float | None = None
+    coverage: float | None = None
+    usual_s: float | None = None
+    ahead: int | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When a task is expected to end.
 
     Parameters
     ----------
     low, median, high
-        Finish times in UTC seconds since the epoch, ``low <= median <= high``.
+        Finish times in UTC seconds since the epoch, ``low <= median <= high``: in eight of ten tasks the
+        end lies between the outer two.
     basis
         What the estimate was made from, in words.
+    late
+        Whether the task takes longer than nine in ten of its kind did.
+    stalled
+        Whether it takes so long that a task like it is usually done by now, and says nothing.
+    wait
+        Seconds until it leaves the queue, of a task that waits in one.
+    stages
+        The seconds that each stage takes yet, of those that are not over.
+    evidence
+        The figures behind it.
     """
 
     low: Timestamp
     median: Timestamp
     high: Timestamp
     basis: str
+    late: bool = False
+    stalled: bool = False
+    wait: Span | None = None
+    stages: tuple[StageEstimate, ...] = ()
+    evidence: Figures | None = None
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,10 +307,16 @@ class TaskProgress(TaskSummary, frozen=True, kw_only=True):
         In the order in which they run.
     params
         The generation's parameters, JSON values.
+    template_version
+        What the author calls this version of the template; tasks of another one are compared last.
+    device
+        What it runs on, such as ``"NVIDIA H100"``.
     """
 
     stages: tuple[StageProgress, ...]
     params: dict[str, Any] = {}
+    template_version: str | None = None
+    device: str | None = None
 
     def stage(self, stage_id: str) -> StageProgress | None:
         """Return the stage of that id, or ``None``."""
@@ -431,13 +497,14 @@ def _encode_hook(value: object) -> object:
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} {value!r:.80}")
 
 
-def _decode_hook(kind: type, value: object) -> object:
+def decode_timestamp(kind: type, value: object) -> object:
+    """Read a `Timestamp` for msgspec's decoders, as their ``dec_hook``."""
     if kind is Timestamp and isinstance(value, str):
         return Timestamp.from_iso(value)
     raise ValueError(f"expected an ISO 8601 time, got {value!r}")
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_hook)
-_TASK_DECODER = msgspec.json.Decoder(TaskProgress, dec_hook=_decode_hook)
-_LOG_DECODER = msgspec.json.Decoder(LogEntry, dec_hook=_decode_hook)
-_SUMMARY_DECODER = msgspec.json.Decoder(TaskSummary, dec_hook=_decode_hook)
+_TASK_DECODER = msgspec.json.Decoder(TaskProgress, dec_hook=decode_timestamp)
+_LOG_DECODER = msgspec.json.Decoder(LogEntry, dec_hook=decode_timestamp)
+_SUMMARY_DECODER = msgspec.json.Decoder(TaskSummary, dec_hook=decode_timestamp)

@@ -1,18 +1,24 @@
 /** The bar: one track, cut into segments as wide as the stages' weights. */
 
-import { h, setAttribute, watch } from "../dom.js";
-import { spokenProgress, timeLeft, wholePercent } from "../format.js";
+import { explainWhenAsked, h, setAttribute, watch } from "../dom.js";
+import { spokenProgress, wholePercent } from "../format.js";
 import type { Stage, TaskProgress } from "../model.js";
+import type { Outlook } from "./outlook.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 
-export function segmentedBar(task: TaskSignal, scene: Scene): HTMLElement {
+export function segmentedBar(task: TaskSignal, outlook: Outlook, scene: Scene): HTMLElement {
   const bar = h("div", "hw-bar");
-  makeProgressbar(bar, task, scene);
+  makeProgressbar(bar, task, outlook, scene);
   watch(scene.until, () => {
     const { stages, status } = task.value;
     bar.dataset.status = status;
     while (bar.childElementCount > stages.length) bar.lastElementChild?.remove();
-    while (bar.childElementCount < stages.length) bar.append(h("div", "hw-seg", h("div", "hw-fill")));
+    while (bar.childElementCount < stages.length) {
+      const index = bar.childElementCount;
+      const segment = h("div", "hw-seg", h("div", "hw-fill"));
+      explainWhenAsked(segment, () => outlook.stage(task.peek().stages[index]), scene.until);
+      bar.append(segment);
+    }
     const weights = shares(stages);
     stages.forEach((stage, index) => {
       const segment = bar.children[index];
@@ -23,10 +29,10 @@ export function segmentedBar(task: TaskSignal, scene: Scene): HTMLElement {
 }
 
 /** For rows: one fill for the whole task. */
-export function plainBar(task: TaskSignal, scene: Scene): HTMLElement {
+export function plainBar(task: TaskSignal, outlook: Outlook, scene: Scene): HTMLElement {
   const fill = h("div", "hw-fill");
   const bar = h("div", "hw-bar hw-bar-plain", h("div", "hw-seg", fill));
-  makeProgressbar(bar, task, scene);
+  makeProgressbar(bar, task, outlook, scene);
   watch(scene.until, () => {
     const { status, overall_progress } = task.value;
     bar.dataset.status = status;
@@ -46,7 +52,6 @@ function drawSegment(segment: HTMLElement, stage: Stage, share: number): void {
   segment.toggleAttribute("data-unmeasured", stage.status === "in_progress" && stage.progress === 0);
   const grow = share.toFixed(4);
   if (segment.style.flexGrow !== grow) segment.style.flexGrow = grow;
-  setAttribute(segment, "title", stage.name);
   const fill = segment.firstElementChild;
   if (fill instanceof HTMLElement) setProgress(fill, stage.status === "completed" ? 1 : stage.progress);
 }
@@ -56,7 +61,7 @@ function setProgress(fill: HTMLElement, progress: number): void {
   if (fill.style.getPropertyValue("--hw-p") !== value) fill.style.setProperty("--hw-p", value);
 }
 
-function makeProgressbar(bar: HTMLElement, task: TaskSignal, scene: Scene): void {
+function makeProgressbar(bar: HTMLElement, task: TaskSignal, outlook: Outlook, scene: Scene): void {
   bar.setAttribute("role", "progressbar");
   bar.setAttribute("aria-valuemin", "0");
   bar.setAttribute("aria-valuemax", "100");
@@ -65,6 +70,6 @@ function makeProgressbar(bar: HTMLElement, task: TaskSignal, scene: Scene): void
     const whole = wholePercent(now.overall_progress, now.status);
     setAttribute(bar, "aria-label", titleOf(now));
     setAttribute(bar, "aria-valuenow", whole === null ? null : String(whole));
-    setAttribute(bar, "aria-valuetext", spokenProgress(now, timeLeft(now.eta, scene.clock.now())));
+    setAttribute(bar, "aria-valuetext", spokenProgress(now, outlook.left.value.spoken));
   });
 }

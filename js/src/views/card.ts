@@ -1,44 +1,43 @@
 /** One task, in full. */
 
-import type { ReadonlySignal } from "@preact/signals-core";
 import { h, setAttribute, setText, watch } from "../dom.js";
 import {
   ago,
-  estimateDetail,
+  dayAndTime,
   hourAndMinute,
   secondsSince,
   statusLine,
   statusName,
-  timeLeft,
   timeOfDay,
   UNKNOWN,
   wholePercent,
 } from "../format.js";
-import { hasEnded, type TaskProgress } from "../model.js";
+import { hasEnded, isUnderway, type TaskProgress } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { Tween } from "../tween.js";
 import { segmentedBar } from "./bar.js";
 import { details } from "./details.js";
-import { type Freshness, freshnessOf } from "./freshness.js";
+import { explained } from "./explained.js";
 import { drawMark, stateMark } from "./mark.js";
+import { type Outlook, outlookOf } from "./outlook.js";
 import { preview } from "./preview.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 import { stageNames } from "./stage-names.js";
 
 export function taskCard(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
-  const fresh = freshnessOf(entry, task, scene);
+  const outlook = outlookOf(entry, task, scene);
   const body = h("div", "hw-body");
   body.append(
     preview(entry, task, scene, () => body.classList.add("hw-has-preview")),
     details(task, scene),
   );
-  const head = h("div", "hw-head", identity(task, fresh, scene), figures(task, fresh, scene));
+  const head = h("div", "hw-head", identity(task, outlook, scene), figures(task, outlook, scene));
   const card = h(
     "article",
     "hw-card",
     head,
-    segmentedBar(task, scene),
-    stageNames(task, scene),
+    segmentedBar(task, outlook, scene),
+    stageNames(entry, task, outlook, scene),
     body,
     errorText(task, scene),
   );
@@ -47,16 +46,20 @@ export function taskCard(entry: TaskEntry, task: TaskSignal, scene: Scene): HTML
     card.dataset.taskId = task.value.task_id;
     setAttribute(card, "aria-label", titleOf(task.value));
   });
-  watch(scene.until, () => card.toggleAttribute("data-still", fresh.value.isStill));
+  watch(scene.until, () => {
+    card.toggleAttribute("data-still", outlook.fresh.value.isStill || outlook.isStalled.value);
+    card.toggleAttribute("data-stalled", outlook.isStalled.value);
+  });
   return card;
 }
 
-function identity(task: TaskSignal, fresh: ReadonlySignal<Freshness>, scene: Scene): HTMLElement {
+function identity(task: TaskSignal, outlook: Outlook, scene: Scene): HTMLElement {
   const mark = stateMark();
   const name = h("span", "hw-name");
   const template = h("span", "hw-template hw-quiet");
   const status = h("span", "hw-status");
   const attempt = h("span", "hw-attempt");
+  const remark = h("span", "hw-remark");
   const link = h("span", "hw-link");
   const title = h("div", "hw-title", name, template);
   watch(scene.until, () => {
@@ -67,25 +70,27 @@ function identity(task: TaskSignal, fresh: ReadonlySignal<Freshness>, scene: Sce
     setAttribute(title, "title", `${titleOf(now)}\n${now.task_id}`);
     setText(attempt, now.attempt > 1 ? `attempt ${now.attempt}` : "");
   });
-  atEachSecond(task, fresh, scene, (now, { asOf, isStill, note }) => {
+  atEachSecond(task, outlook, scene, (now) => {
+    const { asOf, isStill, note } = outlook.fresh.value;
     // How long it has been running, nobody knows while nobody vouches for it.
     setText(status, isStill && now.status !== "lost" ? statusName(now.status) : statusLine(now, asOf));
+    setText(remark, isUnderway(now.status) ? outlook.left.value.note : "");
     setText(link, note);
   });
   return h(
     "div",
     "hw-identity",
     mark,
-    h("div", "hw-titles", title, h("div", "hw-meta hw-quiet", status, attempt, link)),
+    h("div", "hw-titles", title, h("div", "hw-meta hw-quiet", status, attempt, remark, link)),
   );
 }
 
-function figures(task: TaskSignal, fresh: ReadonlySignal<Freshness>, scene: Scene): HTMLElement {
+function figures(task: TaskSignal, outlook: Outlook, scene: Scene): HTMLElement {
   const digits = h("span", "hw-digits");
   const percent = h("div", "hw-percent", digits, h("span", "hw-unit", " %"));
   const about = h("span", "hw-about");
   const range = h("span", "hw-range");
-  const left = h("div", "hw-left hw-quiet", about, range);
+  const left = explained([about, range], "hw-left hw-quiet", scene.until);
   const tween = new Tween((value) => setText(digits, String(Math.floor(value + 1e-6))), scene.until);
   watch(scene.until, () => {
     const { overall_progress, status } = task.value;
@@ -95,53 +100,52 @@ function figures(task: TaskSignal, fresh: ReadonlySignal<Freshness>, scene: Scen
     if (whole === null) setText(digits, UNKNOWN);
     else tween.to(status === "completed" ? 100 : Math.min(99, overall_progress ?? 0));
   });
-  atEachSecond(task, fresh, scene, (now, { asOf }) => {
-    const text = remaining(now, asOf);
+  atEachSecond(task, outlook, scene, (now) => {
+    const text = remaining(now, outlook);
     setText(about, text.about);
     setText(range, text.range === "" ? "" : `, ${text.range}`);
-    setAttribute(left, "title", text.detail);
+    left.explain(text.detail);
   });
-  return h("div", "hw-figures", percent, left);
+  return h("div", "hw-figures", percent, left.node);
 }
 
-function remaining(task: TaskProgress, now: number): { about: string; range: string; detail: string } {
+interface Remaining {
+  readonly about: string;
+  readonly range: string;
+  readonly detail: readonly string[];
+}
+
+function remaining(task: TaskProgress, { fresh, left, detail }: Outlook): Remaining {
   if (hasEnded(task.status)) {
     const end = task.finished_at ?? task.updated_at;
-    return { about: end === null ? "" : `at ${hourAndMinute(end)}`, range: "", detail: end ?? "" };
+    if (end === null) return { about: "", range: "", detail: [] };
+    return { about: `at ${hourAndMinute(end)}`, range: "", detail: [`ended ${dayAndTime(end)}`] };
   }
-  if (task.status === "lost") return lastWord(task, now);
-  if (task.status === "queued" && task.eta === null) {
-    return { about: "waiting for a worker", range: "", detail: "no estimate before a worker takes it" };
-  }
-  const left = timeLeft(task.eta, now);
-  return {
-    about: left.text,
-    range: left.range,
-    detail: estimateDetail(task.eta),
-  };
+  if (task.status === "lost") return lastWord(task, fresh.value.asOf);
+  return { about: left.value.text, range: left.value.range, detail: detail() };
 }
 
-function lastWord(task: TaskProgress, now: number): { about: string; range: string; detail: string } {
+function lastWord(task: TaskProgress, now: number): Remaining {
   const silence = secondsSince(task.updated_at, null, now);
-  if (task.updated_at === null || silence === null) return { about: "", range: "", detail: "" };
-  const noticed = task.lost_at === null ? "" : `\nfound lost at ${timeOfDay(task.lost_at)}`;
+  if (task.updated_at === null || silence === null) return { about: "", range: "", detail: [] };
+  const noticed = task.lost_at === null ? [] : [`found lost at ${timeOfDay(task.lost_at)}`];
   return {
     about: `last word ${ago(silence)}`,
     range: "",
-    detail: `last word of its worker at ${timeOfDay(task.updated_at)}${noticed}`,
+    detail: [`last word of its worker at ${timeOfDay(task.updated_at)}`, ...noticed],
   };
 }
 
 /** Times change with the second, the status and the link, not with every update. */
 function atEachSecond(
   task: TaskSignal,
-  fresh: ReadonlySignal<Freshness>,
+  { fresh }: Outlook,
   scene: Scene,
-  draw: (task: TaskProgress, fresh: Freshness) => void,
+  draw: (task: TaskProgress) => void,
 ): void {
   watch(scene.until, () => {
-    const now = fresh.value;
-    draw(hasEnded(task.peek().status) ? task.value : task.peek(), now);
+    void fresh.value;
+    draw(hasEnded(task.peek().status) ? task.value : task.peek());
   });
 }
 

@@ -1,22 +1,23 @@
 /** One task in a list: a line of fixed height. */
 
 import { computed } from "@preact/signals-core";
-import { h, setAttribute, setText, watch } from "../dom.js";
-import { duration, percent, secondsSince, statusName, timeLeft } from "../format.js";
-import type { TaskProgress } from "../model.js";
+import { explainWhenAsked, h, setAttribute, setText, watch } from "../dom.js";
+import { duration, percent, secondsSince, statusName } from "../format.js";
+import { isUnderway, type TaskProgress } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { plainBar } from "./bar.js";
-import { freshnessOf } from "./freshness.js";
 import { drawMark, stateMark } from "./mark.js";
+import { outlookOf } from "./outlook.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 
 export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
+  const outlook = outlookOf(entry, task, scene);
   const mark = stateMark();
   const name = h("span", "hw-name");
   const stage = h("span", "hw-row-stage hw-quiet");
   const part = h("span", "hw-row-percent");
   const left = h("span", "hw-row-left hw-quiet");
-  const row = h("div", "hw-row", mark, name, stage, plainBar(task, scene), part, left);
+  const row = h("div", "hw-row", mark, name, stage, plainBar(task, outlook, scene), part, left);
   watch(scene.until, () => {
     const now = task.value;
     drawMark(mark, now.status);
@@ -24,16 +25,21 @@ export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLE
     row.dataset.taskId = now.task_id;
     setText(name, titleOf(now));
     setAttribute(row, "title", `${titleOf(now)} · ${statusName(now.status)}\n${now.task_id}`);
-    setText(stage, currentStageName(now));
     setText(part, percent(now.overall_progress, now.status));
   });
   const status = computed(() => task.value.status);
-  const fresh = freshnessOf(entry, task, scene);
   watch(scene.until, () => {
-    const isRunning = status.value === "in_progress";
-    row.toggleAttribute("data-still", isRunning && fresh.value.isStill);
-    setText(left, isRunning ? timeLeft(task.peek().eta, fresh.value.asOf).text : outcome(task.value));
+    const isStill = outlook.fresh.value.isStill || outlook.isStalled.value;
+    row.toggleAttribute("data-still", status.value === "in_progress" && isStill);
+    setText(left, status.value === "in_progress" ? outlook.left.value.brief : outcome(task.value));
   });
+  watch(scene.until, () => {
+    const { text, brief } = outlook.left.value;
+    // When it starts is the stage that a queued task is at, and too long for the place of the time left.
+    const start = brief === "" ? text : "";
+    setText(stage, status.value === "queued" ? start : currentStageName(task.value));
+  });
+  explainWhenAsked(left, () => (isUnderway(status.peek()) ? outlook.detail().join("\n") : ""), scene.until);
   return row;
 }
 

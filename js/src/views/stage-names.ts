@@ -1,26 +1,39 @@
 /** The names under the bar, as many as fit, each with its duration once the stage is over. */
 
 import { computed } from "@preact/signals-core";
-import { h, setText, watch } from "../dom.js";
+import { explainWhenAsked, h, setText, watch } from "../dom.js";
+import { about, rounded } from "../figure.js";
 import { duration } from "../format.js";
-import type { Stage, TaskProgress } from "../model.js";
+import { isUnderway, type Stage, type TaskProgress } from "../model.js";
+import type { TaskEntry } from "../store.js";
 import { shares } from "./bar.js";
 import { fitLabels } from "./fit.js";
+import type { Outlook } from "./outlook.js";
 import type { Scene, TaskSignal } from "./scene.js";
 
 /** Between two names, px. */
 const GAP = 6;
 const SEGMENT_GAP = 2;
+/** An expectation that changes by a smaller part than this is left as it stands. */
+const WORTH_SAYING = 0.15;
 
-export function stageNames(task: TaskSignal, scene: Scene): HTMLElement {
+export function stageNames(entry: TaskEntry, task: TaskSignal, outlook: Outlook, scene: Scene): HTMLElement {
   const line = h("div", "hw-stages");
   line.setAttribute("role", "list");
   line.setAttribute("aria-label", "Stages");
-  const signature = computed(() => signatureOf(task.value));
+  const expected = expectations(entry);
+  const notes = computed(() => task.value.stages.map((stage) => note(stage, expected(stage, task.value))));
+  const signature = computed(() => signatureOf(task.value, notes.value));
   const arrange = () => place(line, task.peek().stages);
   watch(scene.until, () => {
     void signature.value;
-    draw(line, task.peek().stages);
+    const { stages } = task.peek();
+    while (line.childElementCount > stages.length) line.lastElementChild?.remove();
+    while (line.childElementCount < stages.length) {
+      const index = line.childElementCount;
+      line.append(label(() => outlook.stage(task.peek().stages[index]), scene));
+    }
+    draw(line, stages, notes.peek());
     arrange();
   });
   const observer = new ResizeObserver(arrange);
@@ -29,30 +42,46 @@ export function stageNames(task: TaskSignal, scene: Scene): HTMLElement {
   return line;
 }
 
-/** What of the stages the names depend on; progress is not among it, so most updates stop here. */
-function signatureOf({ stages }: TaskProgress): string {
-  return JSON.stringify(stages.map((stage) => [stage.name, stage.weight, stage.status, stage.duration]));
+/** What the names depend on; progress is not among it, so most updates stop here. */
+function signatureOf({ stages }: TaskProgress, notes: readonly string[]): string {
+  return JSON.stringify([stages.map(({ name, weight, status }) => [name, weight, status]), notes]);
 }
 
-function draw(line: HTMLElement, stages: readonly Stage[]): void {
-  while (line.childElementCount > stages.length) line.lastElementChild?.remove();
-  while (line.childElementCount < stages.length) {
-    const label = h("div", "hw-stage", h("span", "hw-stage-name"), h("span", "hw-stage-time"));
-    label.setAttribute("role", "listitem");
-    line.append(label);
-  }
+/** How long a stage that is to come should take, in seconds; it keeps its last answer where that is as good. */
+function expectations({ countdown }: TaskEntry): (stage: Stage, task: TaskProgress) => number | null {
+  const kept = new Map<string, number>();
+  return (stage, { status }) => {
+    if (stage.status !== "pending" || !isUnderway(status)) return null;
+    const seconds = countdown.stageLeft(stage, 0)?.median;
+    if (seconds === undefined) return null;
+    const last = kept.get(stage.id);
+    if (last !== undefined && Math.abs(seconds - last) <= WORTH_SAYING * last) return last;
+    kept.set(stage.id, seconds);
+    return seconds;
+  };
+}
+
+function label(explain: () => string, scene: Scene): HTMLElement {
+  const node = h("div", "hw-stage", h("span", "hw-stage-name"), h("span", "hw-stage-time"));
+  node.setAttribute("role", "listitem");
+  explainWhenAsked(node, explain, scene.until);
+  return node;
+}
+
+function draw(line: HTMLElement, stages: readonly Stage[], notes: readonly string[]): void {
   stages.forEach((stage, index) => {
     const label = line.children[index];
     const [name, time] = label?.children ?? [];
     if (!(label instanceof HTMLElement) || name === undefined || time === undefined) return;
     label.dataset.status = stage.status;
     setText(name, stage.name);
-    setText(time, note(stage));
+    setText(time, notes[index] ?? "");
   });
 }
 
-function note(stage: Stage): string {
+function note(stage: Stage, expected: number | null): string {
   if (stage.status === "skipped") return "skipped";
+  if (expected !== null) return about(rounded(expected));
   return stage.duration === null ? "" : duration(stage.duration);
 }
 

@@ -1,1 +1,5 @@
-"""Estimates of when a task ends: pure functions of what was observed, without I/O and without a clock."""
+"""When a task ends: pure functions of what was observed, without I/O and without a clock."""
+
+from headway.eta.predictor import ETAPredictor
+
+__all__ = ["ETAPredictor"]

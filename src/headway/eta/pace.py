@@ -1,117 +1,239 @@
-"""The estimate that needs no history: the running stage's own pace, and the stages' weights for the rest.
-
-Its range is the spread of several readings of one pace. It says how much they disagree; it is not calibrated.
-"""
+"""The pace of a running stage: four readings of it, and what is known of their errors."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from headway.models import Estimate, StageProgress, StageStatus, TaskProgress, Timestamp
-from headway.transitions import QUEUE_STAGE
-
-# Below this much of a stage, or of time in it, a rate is mostly noise.
-MIN_PROGRESS = 0.01
-MIN_ELAPSED_S = 0.5
-# Enough samples to find the last third of a stage, whatever its rate: they are thinned as they grow.
+N_READINGS = 4
+#: The progress from which on the errors of a reading are kept apart.
+EDGES = (0.02, 0.04, 0.08, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.93)
+# What is believed of a reading's mean log error before anything was learned.
+PRIOR_ERROR = (0.7, 0.6, 0.5, 0.4, 0.3, 0.22, 0.15, 0.1, 0.07, 0.03)
+PRIOR_TAIL = 0.1
+# How many tasks the shared table weighs against a template's own, and how far back either remembers.
+SHARED_WEIGHT = 8.0
+OWN_MEMORY, SHARED_MEMORY = 40.0, 400.0
+# An error past twice the mean one is an outlier; it counts as that much, and into the tail's share.
+OUTLIER = 2.0
+# What an outlier costs against a mean error when readings are compared.
+TAIL_COST = 0.5
+RECENT_STEPS = 25
 MAX_SAMPLES = 64
-# Weights are guesses made before the task was seen: right within a factor of two, at best.
-WEIGHT_FACTOR = 2.0
-# Whoever is told of ten years is told nothing.
-MAX_LEFT_S = 10 * 365 * 86_400.0
-# The weights speak for a stage without progress only once this much of the task has been timed.
-MIN_TIMED_WEIGHT = 0.5
 
 
-class Pace:
-    """What was seen of a task's running stage, and the estimate that follows from it."""
+class Course:
+    """What was seen of one running stage.
 
-    def __init__(self) -> None:
-        self._stage: str | None = None
-        self._samples: deque[tuple[float, float]] = deque()
+    Parameters
+    ----------
+    began
+        When it began, on the clock of all instants here.
+    """
+
+    __slots__ = (
+        "_first", "_gap", "_median", "_next_edge", "_samples", "_steps", "began", "crossed", "longest",
+        "progress", "step", "updated",
+    )  # fmt: skip
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        #: Seconds since it began, and the progress, of the last update.
+        self.updated = 0.0
+        self.progress = 0.0
+        #: The progress that the last update added.
+        self.step = 0.0
+        #: The longest silence between two updates, seconds.
+        self.longest = 0.0
+        #: What the readings said when each edge was passed: (edge, their logs).
+        self.crossed: list[tuple[int, list[float]]] = []
+        self._first: tuple[float, float] | None = None
+        self._steps: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._samples: list[tuple[float, float]] = [(0.0, 0.0)]
         self._gap = 0.0
+        self._next_edge = EDGES[0]
+        self._median = 0.0
 
-    def observe(self, stage: StageProgress, *, now: float) -> None:
-        """Take note of the running stage's progress.
-
-        Parameters
-        ----------
-        now
-            UTC seconds since the epoch.
-        """
-        if stage.id != self._stage:
-            self._stage, self._gap = stage.id, 0.0
-            self._samples.clear()
-        if stage.progress <= 0.0:
+    def observe(self, progress: float, now: float) -> None:
+        """Take note of progress, 0 to 1; what does not add to it says nothing."""
+        progress = min(progress, 1.0)
+        elapsed = max(now - self.began, self.updated)
+        added = progress - self.progress
+        if not added > 0.0:
             return
-        if self._samples and (
-            stage.progress <= self._samples[-1][1] or now - self._samples[-1][0] < self._gap
-        ):
-            return
-        self._samples.append((now, stage.progress))
-        if len(self._samples) > MAX_SAMPLES:
-            self._samples = deque(list(self._samples)[::2])
-            self._gap = 2.0 * (self._samples[-1][0] - self._samples[0][0]) / MAX_SAMPLES
+        since = elapsed - self.updated
+        self._steps.append(since / added)
+        self._median = -1.0
+        self.step = added
+        self.longest = max(self.longest, since)
+        self.updated, self.progress = elapsed, progress
+        if self._first is None:
+            self._first = (progress, elapsed)
+        if progress - self._samples[-1][0] >= self._gap:
+            self._samples.append((progress, elapsed))
+            if len(self._samples) > MAX_SAMPLES:
+                del self._samples[1::2]
+                self._gap = 2.0 / MAX_SAMPLES
+        if progress >= self._next_edge:
+            edge = self.edge
+            self._next_edge = EDGES[edge + 1] if edge + 1 < len(EDGES) else math.inf
+            self.crossed.append((edge, [math.log(max(s, 1e-9)) for s in self.readings(elapsed)]))
 
-    def estimate(self, task: TaskProgress, *, now: float) -> Estimate | None:
-        """Say when the task is expected to end.
+    @property
+    def edge(self) -> int:
+        """The last edge that was passed."""
+        return max(bisect_right(EDGES, self.progress) - 1, 0)
 
-        Parameters
-        ----------
-        now
-            UTC seconds since the epoch.
+    def readings(self, elapsed: float) -> tuple[float, float, float, float]:
+        """Estimate the whole stage's seconds in four ways; silence since the last update makes each grow.
 
         Returns
         -------
-        Estimate or None
-            ``None`` while neither the running stage's pace nor the weights say anything.
+        tuple of float
+            By the mean pace; by that since the first update, which may have waited for a warm-up; by that of
+            the last third; by the median step.
         """
-        stage = task.stage(task.current_stage) if task.current_stage else None
-        if stage is None or stage.status is not StageStatus.IN_PROGRESS or stage.id == QUEUE_STAGE:
-            return None
-        elapsed = stage.elapsed(now) or 0.0
-        later = sum(other.weight for other in task.stages if other.status is StageStatus.PENDING)
-        readings = sorted(self._readings(stage, elapsed, now=now))
-        if readings:
-            low, median, high = readings[0], readings[len(readings) // 2], readings[-1]
-            rest = (elapsed + median) / stage.weight * later
-            basis = "pace of the current stage"
-        else:
-            expected = self._expected_by_weight(task, stage)
-            if expected is None or elapsed >= expected:
-                return None
-            median = expected - elapsed
-            low, high = median / WEIGHT_FACTOR, median * WEIGHT_FACTOR
-            rest = expected / stage.weight * later
-            basis = "pace of the stages before"
-        if high + rest * WEIGHT_FACTOR > MAX_LEFT_S:
-            return None
-        return Estimate(
-            low=Timestamp(now + low + rest / WEIGHT_FACTOR),
-            median=Timestamp(now + median + rest),
-            high=Timestamp(now + high + rest * WEIGHT_FACTOR),
-            basis=basis,
-        )
+        updated, progress, step = self.updated, self.progress, self.step
+        if self._median < 0.0:
+            ordered = sorted(self._steps)
+            middle = len(ordered) // 2
+            self._median = (
+                ordered[middle] if len(ordered) % 2 else 0.5 * (ordered[middle - 1] + ordered[middle])
+            )
+        left = 1.0 - progress
+        stall = max(0.0, elapsed - updated - self._median * min(step, left))
+        whole = max(updated / progress, elapsed / (progress + step))
+        at, since = self._first or (progress, updated)
+        later = updated + (updated - since) / (progress - at) * left + stall if progress > at else whole
+        at, since = self._samples[max(bisect_right(self._samples, (progress * 2.0 / 3.0, math.inf)) - 1, 0)]
+        recent = updated + (updated - since) / (progress - at) * left + stall if progress > at else whole
+        typical = updated + self._median * left + stall
+        return whole, max(later, elapsed), max(recent, elapsed), max(typical, elapsed)
 
-    def _readings(self, stage: StageProgress, elapsed: float, *, now: float) -> list[float]:
-        """Read the seconds left of the stage: by its whole pace, without its first step, by its end."""
-        left = 1.0 - stage.progress
-        if stage.id != self._stage or stage.progress < MIN_PROGRESS or elapsed < MIN_ELAPSED_S:
-            return []
-        if left <= 0.0:
-            return [0.0]
-        readings = [elapsed * left / stage.progress]
-        started = now - elapsed
-        for since in (started, started + elapsed * 2.0 / 3.0):
-            at, progress = next((s for s in self._samples if s[0] >= since), (now, stage.progress))
-            if stage.progress - progress >= MIN_PROGRESS:
-                readings.append((now - at) * left / (stage.progress - progress))
-        return readings
 
-    def _expected_by_weight(self, task: TaskProgress, stage: StageProgress) -> float | None:
-        """Seconds that the stage should take if it keeps to the pace per weight of those before it."""
-        timed = [s for s in task.stages if s.status is StageStatus.COMPLETED and s.id != QUEUE_STAGE]
-        weight = sum(s.weight for s in timed)
-        if weight < MIN_TIMED_WEIGHT * sum(s.weight for s in task.stages):
-            return None
-        return sum(s.duration or 0.0 for s in timed) / weight * stage.weight
+class Choice(NamedTuple):
+    """The best of a course's readings at an edge.
+
+    Parameters
+    ----------
+    which
+        The index of it.
+    bias, error
+        Its mean log error, and the mean absolute one around it, outliers apart.
+    tail
+        The share of outliers.
+    """
+
+    which: int
+    bias: float
+    error: float
+    tail: float
+
+
+class ErrorTable:
+    """Bias, mean error and share of outliers of each reading, by how far the stage was."""
+
+    __slots__ = ("_best", "_bias", "_error", "_n", "_tail", "added")
+
+    def __init__(self) -> None:
+        self._n = [0.0] * len(EDGES)
+        self._bias = [[0.0] * N_READINGS for _ in EDGES]
+        self._error = [[error] * N_READINGS for error in PRIOR_ERROR]
+        self._tail = [[PRIOR_TAIL] * N_READINGS for _ in EDGES]
+        self._best: list[tuple[tuple[int, int], Choice] | None] = [None] * len(EDGES)
+        #: How many errors were taken in.
+        self.added = 0
+
+    def add(self, edge: int, offs: Sequence[float], memory: float) -> None:
+        """Take in by how much, in logs, the readings at an edge were above the truth."""
+        self.added += 1
+        n = self._n[edge] = min(self._n[edge] + 1.0, memory)
+        rate = 1.0 / (n + 1.0)
+        biases, errors, tails = self._bias[edge], self._error[edge], self._tail[edge]
+        for index, off in enumerate(offs):
+            off -= biases[index]
+            most = OUTLIER * errors[index] + 0.02
+            tails[index] += rate * ((abs(off) > most) - tails[index])
+            off = min(max(off, -most), most)
+            biases[index] += rate * off
+            errors[index] += rate * (abs(off) - errors[index])
+
+    def best(self, shared: ErrorTable, edge: int) -> Choice:
+        """Choose the reading of the smallest error; what is not known of the template is that of all."""
+        version = (self.added, shared.added)
+        known = self._best[edge]
+        if known is not None and known[0] == version:
+            return known[1]
+        own = self._n[edge] / (self._n[edge] + SHARED_WEIGHT)
+        other = 1.0 - own
+        best, least = Choice(0, 0.0, 0.0, 0.0), math.inf
+        for index in range(N_READINGS):
+            choice = Choice(
+                index,
+                own * self._bias[edge][index] + other * shared._bias[edge][index],
+                own * self._error[edge][index] + other * shared._error[edge][index],
+                own * self._tail[edge][index] + other * shared._tail[edge][index],
+            )
+            cost = choice.error + TAIL_COST * choice.tail
+            if cost < least:
+                best, least = choice, cost
+        self._best[edge] = (version, best)
+        return best
+
+
+class Prior(NamedTuple):
+    """What history says of a stage: the log of its seconds, its spread, and the odds that it is off."""
+
+    log_s: float
+    sigma: float
+    odds: float
+
+
+class Blend(NamedTuple):
+    """History and pace together: the log of the stage's seconds, its spread, and the pace's share."""
+
+    log_s: float
+    sigma: float
+    pace_share: float
+
+
+# An outlier's spread: three times the usual one, and at least this, of the history and of the pace at 0 %.
+WIDER = 3.0
+WIDE_HISTORY, WIDE_PACE = 1.0, 0.5
+
+
+def blend(prior: Prior, log_s: float, sigma: float, tail: float, left: float) -> Blend:
+    """Weigh history against pace, each normal or, seldom, an outlier.
+
+    The posterior mean of two scale mixtures of normals: where they agree it is the precision-weighted mean,
+    where they do not, the one that is seldom wrong wins.
+
+    Parameters
+    ----------
+    log_s, sigma, tail
+        The log of the whole stage's seconds by its pace, the spread of that, and the share of outliers.
+    left
+        The share of the stage that is left, 0 to 1.
+    """
+    off = log_s - prior.log_s
+    odds = min(max(tail, 0.005), 0.5)
+    past, past_wide = prior.sigma**2, max(WIDER * prior.sigma, WIDE_HISTORY) ** 2
+    pace, pace_wide = sigma**2, max(WIDER * sigma, WIDE_PACE * left) ** 2
+    # The likelihoods are scaled by the widest, so that none of two that disagree is 0.
+    widest = -0.5 * off * off / (past_wide + pace_wide)
+    total = mean = square = 0.0
+    for history, history_share in ((past, 1.0 - prior.odds), (past_wide, prior.odds)):
+        for own, own_share in ((pace, 1.0 - odds), (pace_wide, odds)):
+            variance = history + own
+            density = math.exp(-0.5 * off * off / variance - widest)
+            weight = history_share * own_share * density / math.sqrt(variance)
+            share = history / variance
+            total += weight
+            mean += weight * share
+            square += weight * (share * own + (share * off) ** 2)
+    share = mean / total
+    variance = max(square / total - (share * off) ** 2, 1e-12)
+    return Blend(prior.log_s + share * off, math.sqrt(variance), share)

@@ -1,0 +1,80 @@
+"""What one run teaches beside its durations, in the few numbers that are kept with its record."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import msgspec
+
+from headway.eta.calibration import Outcome
+
+# Logs are kept in thousandths.
+UNIT = 1_000.0
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the answers about one run, and of the readings of its pace.
+
+    Parameters
+    ----------
+    readings
+        ``(edge, off, off, off, off)``: by how much the readings were above the truth at an edge; thousandths
+        of a log.
+    fits
+        The z-scores of what history had said of its stages, in thousandths.
+    answers
+        ``(kind, off, down, up, missed)`` of each; see `Outcome`; thousandths of a log.
+    ways
+        The errors of the two ways of saying when it would end that it was first told while it waited: by
+        those ahead of it, and by history; thousandths of a log.
+    """
+
+    readings: tuple[tuple[int, ...], ...] = ()
+    fits: tuple[int, ...] = ()
+    answers: tuple[tuple[str, int, int, int, int], ...] = ()
+    ways: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, values: dict[str, Any] | None) -> Self | None:
+        """Read the lesson out of a record; ``None`` where there is none that this version reads."""
+        if not values:
+            return None
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError:
+            return None
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what became of the answers."""
+        return [
+            Outcome(kind, off / UNIT, max(down, 1) / UNIT, max(up, 1) / UNIT, missed)
+            for kind, off, down, up, missed in self.answers
+        ]
+
+
+def pack(outcome: Outcome) -> tuple[str, int, int, int, int]:
+    """Write an outcome as it is kept."""
+    return (
+        outcome.kind,
+        round(outcome.off * UNIT),
+        round(outcome.down * UNIT),
+        round(outcome.up * UNIT),
+        outcome.missed,
+    )
+
+
+def encode(lesson: Lesson) -> bytes:
+    """Write a lesson in few bytes."""
+    return _ENCODER.encode(lesson)
+
+
+def decode(data: bytes) -> Lesson | None:
+    """Read what `encode` wrote; ``None`` of what only another version can read."""
+    try:
+        return _DECODER.decode(data)
+    except msgspec.MsgspecError:
+        return None
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Lesson)
