@@ -24,15 +24,15 @@ HEAVY = ("pandas", "numpy", "PIL", "tornado", "ipywidgets", "jupyter_server", "r
 LAYERS = (
     {"errors", "diagnostics", "cancellation"},
     {"models", "settings"},
-    {"stages"},
-    {"transitions"},
+    {"stages", "records"},
+    {"transitions", "analysis"},
     {"eta", "batch"},
     {"store"},
     {"tracker"},
     {"worker", "server"},
     {"widget"},
     {"api"},
-    {"analysis", "adapters", "demo", "doctor"},
+    {"adapters", "demo", "doctor"},
     {"cli"},
     {""},  # headway itself
 )

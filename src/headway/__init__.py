@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "STAGE_DEFINITIONS",
+    "ETAPredictor",
     "Estimate",
     "HeadwayError",
     "ProgressTracker",
@@ -34,13 +35,16 @@ __all__ = [
     "StageProgress",
     "StageStatus",
     "Task",
+    "TaskHistory",
     "TaskNotFoundError",
     "TaskProgress",
     "TaskStatus",
     "TaskSummary",
     "TaskWidget",
     "UsageError",
+    "accuracy",
     "attach",
+    "history",
     "show",
     "stage_manager",
     "task",
@@ -50,7 +54,7 @@ __all__ = [
 # Each is loaded when it is first asked for: to import Headway costs next to nothing, and redis or ipywidgets
 # come only where they are used.
 _MODULES = {
-    "headway.api": ("attach", "show", "stage_manager", "task", "tasks"),
+    "headway.api": ("accuracy", "attach", "history", "show", "stage_manager", "task", "tasks"),
     "headway.errors": ("HeadwayError", "TaskNotFoundError", "UsageError"),
     "headway.models": (
         "Estimate",
@@ -61,6 +65,8 @@ _MODULES = {
         "TaskStatus",
         "TaskSummary",
     ),
+    "headway.eta": ("ETAPredictor",),
+    "headway.records": ("TaskHistory",),
     "headway.stages": ("STAGE_DEFINITIONS", "StageManager"),
     "headway.tracker": ("ProgressTracker",),
     "headway.widget": ("TaskWidget",),

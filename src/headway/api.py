@@ -13,11 +13,15 @@ from headway.diagnostics import warn_once
 from headway.errors import TaskNotFoundError, UsageError
 from headway.models import Stage, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
 from headway.stages import StageManager, parse_stages
+from headway.worker.forecasts import device_name
 from headway.worker.reporter import REPORTER
 from headway.worker.resumption import Resumption
 from headway.worker.task import Task, new_run, new_task_id
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from headway.analysis.filters import Moment, Names
     from headway.tracker import ProgressTracker
 
 #: Knows the stages of every template; give a template its own stages or weights here.
@@ -34,6 +38,8 @@ def task(
     stages: Mapping[str, float] | Sequence[Stage] | None = None,
     resume: bool = False,
     show: bool = True,
+    template_version: str | None = None,
+    device: str | None = None,
 ) -> Task:
     """Begin to report a generation task.
 
@@ -57,6 +63,11 @@ def task(
         when that one is completed or has other stages.
     show
         Whether a notebook shows the task by itself when its ``with`` block begins.
+    template_version
+        Name it anew when the template's work changes: the estimates begin afresh, from what was known before
+        as a first guess.
+    device
+        What it runs on; by default the GPU that torch uses, if it uses one.
 
     Returns
     -------
@@ -88,6 +99,8 @@ def task(
         name=name,
         category=category,
         params=params,
+        template_version=template_version,
+        device=device or device_name(),
     )
     if resume:
         if task_id is None:
@@ -192,6 +205,86 @@ def tasks(*, status: TaskStatus | str | None = None, limit: int = 100) -> list[T
     async def read(tracker: ProgressTracker) -> list[TaskSummary]:
         found, _ = await tracker.list_tasks(status=wanted, limit=limit)
         return found
+
+    return REPORTER.call(read)
+
+
+def history(
+    template_id: Names = None,
+    *,
+    by: str = "task",
+    category: Names = None,
+    device: Names = None,
+    status: Names = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+) -> pd.DataFrame:
+    """Return the tasks that are over, one a row; needs pandas.
+
+    Parameters
+    ----------
+    template_id, category, device, status
+        Only tasks of this one, or of one of these.
+    by
+        ``"task"`` for a row a task, as `headway.analysis.history_frame` describes it; ``"stage"`` for a row
+        a stage, as `headway.analysis.stages_frame`.
+    since, until
+        Only tasks that ended at or after the one and before the other: a datetime, ISO 8601 text, or UTC
+        seconds since the epoch.
+
+    Raises
+    ------
+    UsageError
+        When an argument is not one.
+    StoreUnavailableError
+        When Redis does not answer.
+    """
+    from headway.analysis import history_frame, stages_frame
+
+    frames = {"task": history_frame, "stage": stages_frame}
+    if by not in frames:
+        raise UsageError(f"expected by to be one of {', '.join(frames)}, got {by!r}")
+    return frames[by](
+        _records(),
+        template_id=template_id,
+        category=category,
+        device=device,
+        status=status,
+        since=since,
+        until=until,
+    )
+
+
+def accuracy(
+    template_id: Names = None,
+    *,
+    category: Names = None,
+    device: Names = None,
+    status: Names = "completed",
+    since: Moment | None = None,
+    until: Moment | None = None,
+) -> pd.DataFrame:
+    """Return what was predicted of tasks that are over, and what happened, a row a prediction; needs pandas.
+
+    The columns are those of `headway.analysis.accuracy_frame`, which `headway.analysis.summarize` and the
+    plots there take. The parameters, and what is raised, are those of `history`.
+    """
+    from headway.analysis import accuracy_frame
+
+    return accuracy_frame(
+        _records(),
+        template_id=template_id,
+        category=category,
+        device=device,
+        status=status,
+        since=since,
+        until=until,
+    )
+
+
+def _records() -> list[bytes]:
+    async def read(tracker: ProgressTracker) -> list[bytes]:
+        return await tracker.read_history()
 
     return REPORTER.call(read)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from headway.models import (
     decode_task,
     parse_level,
 )
+from headway.records import TaskHistory, history_of
 from headway.settings import Settings
 from headway.stages import StageManager, parse_stages
 from headway.store.reports import Attached, Report, Stored
@@ -37,6 +38,8 @@ from headway.store.tasks import MAX_PAGE, TaskStore
 MAX_ROUNDS = 1_000
 # What is looked at together when few of many tasks fit a filter.
 MIN_SCAN = 200
+# Of 300 records of 1.5 kB each.
+TEMPLATES_AT_ONCE = 10
 # What JSON's readers, JavaScript's among them, can count to.
 MAX_LOG_ID = 2**53
 
@@ -94,6 +97,8 @@ class ProgressTracker:
         params: Mapping[str, Any] | None = None,
         name: str | None = None,
         stages: Mapping[str, float] | Sequence[Stage] | None = None,
+        template_version: str | None = None,
+        device: str | None = None,
     ) -> TaskProgress:
         """Store a new task, queued.
 
@@ -111,6 +116,8 @@ class ProgressTracker:
             What people read; the template by default.
         stages
             The task's own stages; see `parse_stages`.
+        template_version, device
+            See `headway.task`.
 
         Raises
         ------
@@ -123,7 +130,15 @@ class ProgressTracker:
         """
         known = parse_stages(stages) if stages else self.stages.get_stages_for_template(template_id, category)
         task = transitions.create(
-            task_id, template_id, known, now=self._now(), name=name, category=category, params=params
+            task_id,
+            template_id,
+            known,
+            now=self._now(),
+            name=name,
+            category=category,
+            params=params,
+            template_version=template_version,
+            device=device,
         )
         task = replace(task, seq=1)
         await self.store.prune()
@@ -224,6 +239,49 @@ class ProgressTracker:
         return await self._change(
             task_id, lambda task: transitions.finish(task, end, now=self._now(), error=error)
         )
+
+    async def record_completion(self, task: TaskProgress | TaskHistory) -> None:
+        """Keep how long a task that is over took, to learn from and to analyse.
+
+        Tasks of `headway.task`, and those that this tracker ends, are recorded by themselves. A record that
+        is kept twice is learned once.
+
+        Parameters
+        ----------
+        task
+            Its last state, or its record.
+
+        Raises
+        ------
+        UsageError
+            When the task is not over.
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        if not task.status.is_over:
+            raise UsageError(f"expected a task that is over, but {task.task_id!r} is {task.status.value}")
+        record = history_of(task) if isinstance(task, TaskProgress) else task
+        await self.store.history.add([record])
+
+    async def read_history(self, template_ids: Collection[str] | None = None) -> list[bytes]:
+        """Read the records of tasks that are over, as JSON: of some templates, or of all.
+
+        Of a template the newest 300 are kept, of 200 templates. The order is that of the ends within a
+        template; what was stored twice is there once.
+
+        Raises
+        ------
+        StoreUnavailableError
+            When Redis does not answer.
+        """
+        history = self.store.history
+        names = await history.templates() if template_ids is None else list(template_ids)
+        records: list[bytes] = []
+        for first in range(0, len(names), TEMPLATES_AT_ONCE):
+            found = await history.newest(names[first : first + TEMPLATES_AT_ONCE])
+            for of_template in found.values():
+                records += dict.fromkeys(of_template)
+        return records
 
     async def get_progress(self, task_id: str) -> TaskProgress:
         """Read a task.
@@ -418,6 +476,8 @@ class ProgressTracker:
             stored = await self.get_stored(task_id)
             task = replace(change(TaskProgress.from_json(stored.data)), seq=stored.seq + 1)
             if not await self.store.write([Report(task=task, expected_seq=stored.seq)]):
+                if task.status.is_over and not stored.is_over:
+                    await self.record_completion(task)
                 return task
         raise StoreError(f"gave up changing {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
 

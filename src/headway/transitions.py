@@ -53,6 +53,8 @@ def create(
     name: str | None = None,
     category: str | None = None,
     params: Mapping[str, Any] | None = None,
+    template_version: str | None = None,
+    device: str | None = None,
 ) -> TaskProgress:
     """Make the first state of a task: queued, its queue stage running where it has one.
 
@@ -74,6 +76,8 @@ def create(
         name=shorten(name or template_id, MAX_MESSAGE_CHARS),
         category=category,
         params=plain_values(dict(params) if params else None, what="params"),
+        template_version=template_version and shorten(template_version, MAX_MESSAGE_CHARS),
+        device=device and shorten(device, MAX_MESSAGE_CHARS),
         status=TaskStatus.QUEUED,
         stages=progress,
         current_stage=QUEUE_STAGE if queued else None,

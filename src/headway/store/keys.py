@@ -17,6 +17,14 @@ LEASES = f"{PREFIX}:{{leases}}"
 #: Hash: ``run_id`` of the Redis server and ``since`` when (its time, ms) it serves these leases.
 LEASES_EPOCH = f"{LEASES}:epoch"
 
+#: Sorted set: every template that has records, by the time when its last task ended.
+HISTORY_INDEX = f"{PREFIX}:history"
+
+
+def history(template_id: str) -> str:
+    """Stream: the records of a template's tasks that are over, JSON in the field ``record``."""
+    return f"{HISTORY_INDEX}:{template_id}"
+
 
 def task(task_id: str) -> str:
     """Hash: the newest state of a task, and what its writers must agree on.

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from headway.models import LogEntry, LogLevel, TaskProgress, TaskStatus
+from headway.records import TaskHistory
 
 # Log entries of one task that wait to be stored: at a usual 200 bytes they take 200 kB, at worst, with full
 # messages and metadata, 20 MB.
@@ -38,6 +39,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         that an entry that was dropped is missed.
     preview
         A preview's number and its JPEG bytes.
+    record
+        What is kept of a task that is now over.
     """
 
     task: TaskProgress
@@ -48,6 +51,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[LogEntry, ...] = ()
     first_log_id: int = 0
     preview: tuple[int, bytes] | None = None
+    record: TaskHistory | None = None
 
     def after(self, older: Report | None) -> Report:
         """Put into this report what an older one, that could not be delivered, holds besides its state."""
@@ -58,6 +62,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             checkpoint=self.checkpoint if self.checkpoint is not None else older.checkpoint,
             entries=tuple(bounded_entries([*older.entries, *self.entries])),
             preview=self.preview or older.preview,
+            record=self.record or older.record,
         )
 
 

@@ -25,6 +25,7 @@ from headway.models import (
 from headway.settings import Settings
 from headway.store import clients, keys
 from headway.store.commands import Call, Commands, Script, unavailable
+from headway.store.history import HistoryStore
 from headway.store.leases import Leases
 from headway.store.reports import Refusal, Report, Stored
 
@@ -70,6 +71,8 @@ class TaskStore:
         The connections.
     leases
         Which workers are alive.
+    history
+        The records of tasks that are over.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class TaskStore:
         self._ensuring: asyncio.Future[object] | None = None
         self.commands = Commands(self.url)
         self.leases = Leases(self.commands)
+        self.history = HistoryStore(self.commands)
 
     async def connect(self) -> None:
         """Make sure that the server is there; the embedded one is started where it is not.

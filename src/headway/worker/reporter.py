@@ -20,6 +20,7 @@ from headway.diagnostics import warn_once, warn_superseded
 from headway.errors import StoreError, StoreUnavailableError
 from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
+from headway.worker.forecasts import Forecasts
 from headway.worker.listeners import Listener, Listeners
 from headway.worker.previews import PreviewEncoder
 
@@ -66,6 +67,9 @@ class Reporter:
         self._sender: Sender | None = None
         self._tracker: ProgressTracker | None = None
         self._is_connected = False
+        self._has_new: asyncio.Event | None = None
+        self._is_added = False
+        self.forecasts = Forecasts()
         self.previews = PreviewEncoder(self.wake)
         #: Names this process among the leases.
         self.worker = os.urandom(8).hex()
@@ -78,6 +82,7 @@ class Reporter:
             self._start()
             before = self._tasks.get(task.task_id)
             self._tasks[task.task_id] = task
+            self._is_added = True
         if before is not None and not before.is_over:
             before.fence()
             warn_superseded(task.task_id)
@@ -249,6 +254,7 @@ class Reporter:
 
         from headway.cancellation import cancel
         from headway.worker.others import follow_others
+        from headway.worker.past import follow_history
         from headway.worker.sender import Sender
 
         self._loop = asyncio.get_running_loop()
@@ -265,7 +271,15 @@ class Reporter:
         follow = follow_others(
             self._listeners, mine=self._tasks.keys(), connect=self._connected, lost=self._disconnected
         )
-        others = [asyncio.create_task(self._sender.run()), asyncio.create_task(follow)]
+        self._has_new = asyncio.Event()
+        past = follow_history(
+            self.forecasts,
+            self._templates,
+            is_new=self._has_new,
+            connect=self._connected,
+            lost=self._disconnected,
+        )
+        others = [asyncio.create_task(work) for work in (self._sender.run(), follow, past)]
         self._is_ready.set()
         try:
             while True:
@@ -302,6 +316,9 @@ class Reporter:
                 if report.preview is not None:
                     previews[task.task_id] = report.preview[1]
                 self._sender.put(task, report)
+        if self._is_added and self._has_new is not None:
+            self._is_added = False
+            self._has_new.set()
         self._listeners.tell(states, previews)
         self._bound_undelivered()
         self._sender.wake()
@@ -316,6 +333,10 @@ class Reporter:
             if self._sender.is_idle:
                 return
             await asyncio.sleep(0.001)
+
+    def _templates(self) -> set[str]:
+        """Name the templates of the tasks that are not over."""
+        return {task.template_id for task in list(self._tasks.values()) if not task.is_over}
 
     def _retire(self, task: Task) -> None:
         """Report a task that is over no more, unless something was said of it meanwhile."""
@@ -347,6 +368,7 @@ class Reporter:
         from headway.tracker import ProgressTracker
 
         try:
+            self.forecasts.load()
             if self._tracker is None:
                 self._tracker = ProgressTracker(TaskStore(self._settings, run_blocking=_run_here))
             if not self._is_connected:

@@ -176,6 +176,8 @@ class Sender:
             await tracker.store.prune()
 
     async def _write(self, tracker: ProgressTracker, some: dict[str, tuple[Task, Report]]) -> None:
+        # Before the states: a record that is stored twice is learned once, one that is not stored is lost.
+        await tracker.store.history.add([report.record for _, report in some.values() if report.record])
         refused = await tracker.store.write([report for _, report in some.values()])
         now = time.time()
         for task_id, (task, report) in some.items():

@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from headway import transitions
 from headway.errors import StageOrderError, StoreUnavailableError, TaskStateError
-from headway.eta.pace import Pace
 from headway.models import (
     StageStatus,
     TaskProgress,
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# How often the estimate of a task that reports nothing is made anew.
-SILENT_ESTIMATE_S = 1.0
 FLUSH_TIMEOUT_S = 10.0
 
 
@@ -91,7 +88,6 @@ class Task:
         self._view = view
         self._shows_itself = show
         self._lock = threading.RLock()
-        self._pace = Pace()
         self._is_detached = False
         self._is_changed = resumption is None
         # What the running stage was told since the last look: folded into the state by `report`.
@@ -417,13 +413,14 @@ class Task:
                 url = f"headway/tasks/{self.task_id}/previews/{preview[0]}"
                 self._set(replace(self._state, preview_url=url))
             state = self._state
+            forecasts = self._reporter.forecasts
             # Silence is evidence: an estimate that nothing confirms is made anew.
-            is_due = state.eta is not None and now - state.updated_at >= SILENT_ESTIMATE_S
+            is_due = not state.status.is_over and forecasts.is_due(state, now)
             if not (self._is_changed or is_due or entries or checkpoint is not None):
                 return None
             self._is_changed = False
-            eta = None if state.status.is_over else self._pace.estimate(state, now=now)
-            self._state = replace(state, eta=eta, seq=state.seq + 1, updated_at=now)
+            state = forecasts.estimate(state, now)
+            self._state = replace(state, seq=state.seq + 1, updated_at=now)
             return Report(
                 task=self._state,
                 run=self.run,
@@ -432,6 +429,7 @@ class Task:
                 entries=entries,
                 first_log_id=self._outbox.first_log_id,
                 preview=preview,
+                record=forecasts.over(self._state) if state.status.is_over else None,
             )
 
     @property
@@ -442,6 +440,11 @@ class Task:
             is_over = self._state.status.is_over
             left = self._is_changed or self._outbox.has_news or (is_over and self._outbox.previews.is_busy)
             return not left and self._outbox.delivered_seq == self._state.seq
+
+    @property
+    def template_id(self) -> str:
+        """What makes tasks comparable."""
+        return self._state.template_id
 
     @property
     def is_over(self) -> bool:
@@ -465,6 +468,7 @@ class Task:
     def fence(self) -> None:
         """Take note that a newer attempt has taken the task up: this handle goes quiet."""
         self._outbox.fence()
+        self._reporter.forecasts.forget(self.task_id)
 
     def give_up(self, error: Exception) -> None:
         """Take note that what was reported cannot be sent at all."""
@@ -645,9 +649,6 @@ class Task:
             told |= self._loops.read(told.get("total") or current.total)  # what they count, they know best
         if told:
             self._set(transitions.update_stage(self._state, current.id, now=now, **told))
-            stage = self._state.stage(current.id)
-            if stage is not None:
-                self._pace.observe(stage, now=now)
 
 
 class StageBlock:

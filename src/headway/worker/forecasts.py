@@ -1,0 +1,259 @@
+"""The estimates of a process's own tasks: made from their states, on the reporter's thread.
+
+A task is estimated anew when its stage changes, and at most once a second. What was said is kept until the
+task is over, and goes into its record with what happened.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
+
+from headway.models import Estimate, StageProgress, StageStatus, TaskProgress, TaskStatus
+from headway.records import ASKED_AT, Prediction, TaskHistory, history_of, total_elapsed
+from headway.stages import overall_progress
+
+if TYPE_CHECKING:
+    from headway.eta.predictor import ETAPredictor
+
+# How often a task is estimated while its stage goes on.
+INTERVAL_S = 1.0
+# Of what was said of a task: all at stage changes, and so many of the others, evenly thinned.
+KEPT_SAID = 128
+# History is worth more than a guess from so many runs on.
+MIN_RUNS = 3
+
+
+class Said(NamedTuple):
+    """An estimate, when it was made, and the stage that had just begun, if one had."""
+
+    at: float
+    estimate: Estimate
+    stage: str | None
+
+
+class _Followed:
+    """What is known of one task beside its state."""
+
+    def __init__(self, submitted: float) -> None:
+        self.submitted = submitted
+        self.entered: str | None = None
+        self.asked_at: float | None = None
+        self.version = -1
+        self.said: list[Said] = []
+        self.is_weighed = False
+
+
+class Forecasts:
+    """Estimates for the tasks of one process; see the module.
+
+    Until `load` was called, and of tasks like which none is known, nothing is said beside the pace.
+    """
+
+    def __init__(self) -> None:
+        self._predictor: ETAPredictor | None = None
+        self._followed: dict[str, _Followed] = {}
+        # Rises as records are learned.
+        self._version = 0
+
+    def load(self) -> None:
+        """Import what makes estimates: numpy, some 100 ms where nobody else has."""
+        if self._predictor is None:
+            from headway.eta.predictor import ETAPredictor
+
+            self._predictor = ETAPredictor()
+
+    def learn(self, records: Iterable[TaskHistory]) -> None:
+        """Learn from tasks that are over."""
+        if self._predictor is not None:
+            for record in records:
+                self._version += self._predictor.learn(record)
+            self._predictor.settle()
+
+    def is_due(self, task: TaskProgress, now: float) -> bool:
+        """Whether a task is to be estimated though nothing was heard of it."""
+        known = self._followed.get(task.task_id)
+        if known is None or known.asked_at is None:
+            return self._predictor is not None
+        is_news = task.eta is not None or known.version != self._version
+        return is_news and now - known.asked_at >= INTERVAL_S
+
+    def estimate(self, task: TaskProgress, now: float) -> TaskProgress:
+        """Return the task with the estimate that holds now, its stages weighed as was learned."""
+        if task.status.is_over or self._predictor is None:
+            return task if task.eta is None else replace(task, eta=None)
+        known = self._follow(task, now)
+        running = task.stage(task.current_stage) if task.current_stage else None
+        has_changed = self._observe(known, task, running, now)
+        if not has_changed and known.asked_at is not None and now - known.asked_at < INTERVAL_S:
+            return task
+        if not known.is_weighed:
+            task = self._weigh(known, task)
+        known.asked_at, known.version = now, self._version
+        estimate = self._predictor.predict(task.task_id, now)
+        if estimate is not None:
+            self._keep(known, Said(now, estimate, known.entered if has_changed else None))
+        return replace(task, eta=estimate)
+
+    def over(self, task: TaskProgress) -> TaskHistory | None:
+        """Return the record of a task that is over, with what was said of it; once."""
+        known = self._followed.pop(task.task_id, None)
+        if self._predictor is None:
+            return None if known is None else _described(history_of(task))
+        if known is None:
+            return None
+        end = task.finished_at if task.finished_at is not None else task.updated_at
+        self._observe(known, task, None, end)
+        taught = self._predictor.ended(task.task_id, task.status, end)
+        record = history_of(task, predictions=_in_force(known, end))
+        if taught is not None and task.status is TaskStatus.COMPLETED:
+            record = replace(record, evidence=taught.evidence)
+        return _described(record)
+
+    def forget(self, task_id: str) -> None:
+        """Forget a task that is another process's now."""
+        self._followed.pop(task_id, None)
+        if self._predictor is not None:
+            self._predictor.forget(task_id)
+
+    def _follow(self, task: TaskProgress, now: float) -> _Followed:
+        known = self._followed.get(task.task_id)
+        if known is None:
+            assert self._predictor is not None
+            # The time between two attempts is nobody's: a later one counts from as far back as was worked.
+            submitted = float(task.created_at) if task.attempt == 1 else now - total_elapsed(task, now)
+            known = self._followed[task.task_id] = _Followed(submitted)
+            self._predictor.submitted(
+                task.task_id,
+                task.template_id,
+                task.params,
+                [stage.id for stage in task.stages],
+                submitted,
+                weights=[stage.weight for stage in task.stages],
+                template_version=task.template_version,
+                category=task.category,
+                device=task.device,
+                attempt=task.attempt,
+            )
+        return known
+
+    def _observe(
+        self, known: _Followed, task: TaskProgress, running: StageProgress | None, now: float
+    ) -> bool:
+        """Tell the predictor what the state says; return whether a stage has begun since."""
+        assert self._predictor is not None
+        entered = known.entered
+        names = [stage.id for stage in task.stages]
+        first = 0 if entered is None else names.index(entered) + 1
+        at = known.submitted + sum(_seconds(stage, now) for stage in task.stages[:first])
+        for stage in task.stages[first:]:
+            if stage.started_at is None:
+                continue
+            began = float(stage.started_at) if task.attempt == 1 else at
+            self._predictor.progressed(task.task_id, stage.id, 0.0, began)
+            known.entered = stage.id
+            at += _seconds(stage, now)
+        if running is not None and running.status is StageStatus.IN_PROGRESS:
+            self._predictor.progressed(task.task_id, running.id, running.progress, now)
+        return known.entered != entered
+
+    def _weigh(self, known: _Followed, task: TaskProgress) -> TaskProgress:
+        """Let the stages weigh as long as they are expected to take, once in an attempt."""
+        assert self._predictor is not None
+        weights = self._predictor.expected_weights(task.task_id, least_runs=MIN_RUNS)
+        if weights is None:
+            return task
+        known.is_weighed = True
+        stages = tuple(
+            replace(stage, weight=float(f"{weight:.3g}"))
+            for stage, weight in zip(task.stages, weights, strict=True)
+        )
+        progress = max(task.overall_progress, overall_progress(stages))
+        return replace(task, stages=stages, overall_progress=progress)
+
+    def _keep(self, known: _Followed, said: Said) -> None:
+        known.said.append(said)
+        if len(known.said) > KEPT_SAID:
+            others = [entry for entry in known.said if entry.stage is None]
+            dropped = {entry.at for entry in others[1:-1:2]}
+            known.said = [entry for entry in known.said if entry.stage is not None or entry.at not in dropped]
+
+
+def _in_force(known: _Followed, end: float) -> tuple[Prediction, ...]:
+    """Choose what is kept of what was said: at stage changes, and what held as each share had passed."""
+    said = known.said
+    if not said:
+        return ()
+    kept = [
+        _prediction(entry, entry.at, known, stage=entry.stage) for entry in said if entry.stage is not None
+    ]
+    total = end - known.submitted
+    instants = [entry.at for entry in said]
+    for share in ASKED_AT:
+        at = known.submitted + share * total
+        index = bisect_right(instants, at) - 1
+        if index >= 0:
+            kept.append(_prediction(said[index], at, known, share=share))
+        elif share == 0.0 and instants[0] < known.submitted + ASKED_AT[1] * total:
+            # The first is made a moment after the submission.
+            kept.append(_prediction(said[0], instants[0], known, share=share))
+    return tuple(sorted(kept, key=lambda prediction: prediction.elapsed_s))
+
+
+def _prediction(
+    said: Said, at: float, known: _Followed, *, stage: str | None = None, share: float | None = None
+) -> Prediction:
+    estimate = said.estimate
+    return Prediction(
+        elapsed_s=round(max(at - known.submitted, 0.0), 6),
+        low_s=round(max(estimate.low - at, 0.0), 6),
+        median_s=round(max(estimate.median - at, 0.0), 6),
+        high_s=round(max(estimate.high - at, 0.0), 6),
+        basis=estimate.basis,
+        stage=stage,
+        share=share,
+    )
+
+
+def _seconds(stage: StageProgress, now: float) -> float:
+    return stage.elapsed(now) or 0.0
+
+
+def _described(record: TaskHistory) -> TaskHistory:
+    """Add what this machine knows of itself."""
+    return replace(
+        record,
+        host=platform.node() or None,
+        peak_rss_bytes=_peak_rss_bytes(),
+        peak_gpu_memory_bytes=_of_cuda("max_memory_allocated"),
+    )
+
+
+def device_name() -> str | None:
+    """Return the name of the GPU that torch uses in this process; ``None`` where it uses none."""
+    name = _of_cuda("get_device_name")
+    return name if isinstance(name, str) else None
+
+
+def _of_cuda(what: str) -> Any:
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    try:
+        if cuda is None or not cuda.is_initialized():
+            return None
+        return getattr(cuda, what)()
+    except Exception:  # whatever a driver raises, the task goes on
+        return None
+
+
+def _peak_rss_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1_024 * peak
