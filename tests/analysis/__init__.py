@@ -1,0 +1,1 @@
+"""The analysis of history and of ETA accuracy."""

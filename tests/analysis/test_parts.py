@@ -1,0 +1,36 @@
+"""The parts of records that are decoded, beside the records themselves."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from headway.analysis.reading import AccuracyPart, HistoryPart, PredictionPart, StagePart, StagesPart
+from headway.records import Prediction, StageRecord, TaskHistory
+
+
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        (HistoryPart, TaskHistory),
+        (StagesPart, TaskHistory),
+        (AccuracyPart, TaskHistory),
+        (StagePart, StageRecord),
+        (PredictionPart, Prediction),
+    ],
+)
+def test_a_part_has_fields_of_its_record_with_the_same_defaults(
+    part: type[msgspec.Struct], whole: type[msgspec.Struct]
+) -> None:
+    known = {field.name: field for field in msgspec.structs.fields(whole)}
+    for field in msgspec.structs.fields(part):
+        assert field.name in known
+        if not field.required:
+            assert field.default == known[field.name].default
+            assert field.default_factory == known[field.name].default_factory
+
+
+def test_a_part_of_a_prediction_is_all_of_it() -> None:
+    assert {f.name for f in msgspec.structs.fields(PredictionPart)} == {
+        f.name for f in msgspec.structs.fields(Prediction)
+    }
