@@ -238,6 +238,32 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stages: tuple[StageEstimate, ...] = ()
     evidence: Figures | None = None
 
+    def explain(self) -> list[str]:
+        """Say in a few sentences what the estimate rests on, as the tooltip of a view does.
+
+        Returns
+        -------
+        list of str
+            The basis, then what is known of: the tasks ahead, the pace's share, the usual duration, how often
+            such ranges held, and whether the task is late or has stalled.
+        """
+        said = [f"From {self.basis}."]
+        figures = self.evidence or Figures()
+        if figures.ahead is not None and self.wait is not None:
+            tasks = "task is" if figures.ahead == 1 else "tasks are"
+            said.append(f"{figures.ahead} {tasks} ahead; it starts in about {self.wait.median:.3g} s.")
+        if figures.pace_share is not None:
+            said.append(f"{figures.pace_share:.0%} current pace, {1.0 - figures.pace_share:.0%} history.")
+        if figures.usual_s is not None:
+            said.append(f"Such a task usually takes {figures.usual_s:.3g} s.")
+        if figures.coverage is not None:
+            said.append(f"Ranges like this one held {figures.coverage:.0%} of the time lately; 80% is meant.")
+        if self.stalled:
+            said.append("It says nothing any more; tasks like it are usually done by now.")
+        elif self.late:
+            said.append("It takes longer than nine in ten tasks like it did.")
+        return said
+
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a task that a list shows, read from the JSON of a `TaskProgress`.

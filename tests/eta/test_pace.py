@@ -1,95 +1,189 @@
-"""The estimate without history."""
+"""The pace of a running stage."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway import transitions
-from headway.eta.pace import MAX_SAMPLES, Pace
-from headway.models import TaskProgress, TaskStatus, Timestamp
-from headway.stages import STAGE_DEFINITIONS
+from headway.eta.pace import (
+    EDGES,
+    MAX_SAMPLES,
+    N_READINGS,
+    OWN_MEMORY,
+    PRIOR_ERROR,
+    PRIOR_TAIL,
+    RECENT_STEPS,
+    Course,
+    ErrorTable,
+    Prior,
+    blend,
+)
 
 
-def in_stage(stage: str, *, since: float) -> TaskProgress:
-    task = transitions.create("a-1", "sdxl", STAGE_DEFINITIONS["image_generation"], now=Timestamp(0))
-    return transitions.start_stage(task, stage, now=Timestamp(since))
-
-
-def run(pace: Pace, task: TaskProgress, reports: list[tuple[float, float]]) -> TaskProgress:
+def course(*reports: tuple[float, float], began: float = 0.0) -> Course:
+    seen = Course(began)
     for now, progress in reports:
-        task = transitions.update_stage(task, task.current_stage or "", now=Timestamp(now), progress=progress)
-        stage = task.stage(task.current_stage or "")
-        assert stage is not None
-        pace.observe(stage, now=now)
-    return task
+        seen.observe(progress, now)
+    return seen
 
 
-def test_nothing_is_said_before_anything_is_known() -> None:
-    pace = Pace()
-    queued = transitions.create("a-1", "sdxl", STAGE_DEFINITIONS["image_generation"], now=Timestamp(0))
-    assert pace.estimate(queued, now=5) is None
-    assert pace.estimate(in_stage("model_loading", since=1), now=5) is None
-    over = transitions.finish(queued, TaskStatus.COMPLETED, now=Timestamp(6))
-    assert pace.estimate(over, now=7) is None
+def test_of_a_steady_stage_all_readings_say_the_same() -> None:
+    seen = course(*((100.0 + t, t / 100) for t in range(1, 51)), began=100.0)
+    assert (seen.updated, seen.progress, seen.longest) == (50.0, 0.5, 1.0)
+    assert seen.readings(50.0) == pytest.approx([100.0] * N_READINGS)
 
 
-def test_a_steady_stage_ends_when_its_pace_says() -> None:
-    pace = Pace()
-    task = run(pace, in_stage("generation", since=0), [(t, t / 100) for t in range(1, 51)])
-    estimate = pace.estimate(task, now=50)
-    assert estimate is not None
-    rest = 100 / 0.7 * 0.1  # post-processing, by the weights
-    assert estimate.median == pytest.approx(100 + rest, rel=0.02)
-    assert estimate.low <= estimate.median <= estimate.high
-    assert estimate.basis == "pace of the current stage"
+def test_a_slow_first_step_rules_the_mean_pace_only() -> None:
+    seen = course((20.0, 0.1), (21.0, 0.2), (22.0, 0.3), (23.0, 0.4))
+    whole, later, recent, typical = seen.readings(23.0)
+    assert whole == pytest.approx(23.0 / 0.4)
+    assert later == recent == typical == pytest.approx(29.0)
 
 
-def test_a_slow_first_step_widens_the_range_and_does_not_rule_it() -> None:
-    pace = Pace()
-    reports = [(20.0, 0.05)] + [(20.0 + i, 0.05 + 0.05 * i) for i in range(1, 10)]
-    task = run(pace, in_stage("generation", since=0), reports)
-    estimate = pace.estimate(task, now=29)
-    assert estimate is not None
-    assert estimate.median - 29 < 20, "ten steps of a second are left, and the post-processing"
-    assert estimate.high - 29 > 29, "by the whole pace it would be as long again"
+def test_what_became_slower_is_seen_by_the_last_third_first() -> None:
+    fast = [(float(t), t / 100) for t in range(1, 61)]
+    seen = course(*fast, *((60.0 + 3.0 * t, 0.6 + t / 100) for t in range(1, 31)))
+    whole, later, recent, typical = seen.readings(150.0)
+    assert recent == pytest.approx(180.0), "ten steps of three seconds"
+    assert whole == pytest.approx(150.0 / 0.9)
+    assert later < recent
+    assert typical == pytest.approx(180.0), "the median of the last steps"
 
 
-def test_silence_moves_the_end_away() -> None:
-    pace = Pace()
-    task = run(pace, in_stage("generation", since=0), [(t, t / 100) for t in range(1, 51)])
-    soon, later = pace.estimate(task, now=51), pace.estimate(task, now=80)
-    assert soon is not None
-    assert later is not None
-    assert later.median > soon.median + 20
+def test_one_report_has_one_pace() -> None:
+    assert course((5.0, 0.25)).readings(5.0) == pytest.approx([20.0] * N_READINGS)
 
 
-def test_the_weights_speak_for_a_last_stage_without_progress() -> None:
-    pace = Pace()
-    task = run(pace, in_stage("generation", since=0), [(t, t / 70) for t in range(1, 71)])
-    task = transitions.start_stage(task, "post_processing", now=Timestamp(70))
-    estimate = pace.estimate(task, now=72)
-    assert estimate is not None
-    assert estimate.median == pytest.approx(80, abs=0.1)
-    assert (estimate.low - 72, estimate.high - 72) == (pytest.approx(4), pytest.approx(16))
-    assert estimate.basis == "pace of the stages before"
-    assert pace.estimate(task, now=85) is None, "it takes longer than the weights said: unknown"
+@pytest.mark.parametrize("reports", [((5.0, 0.25),), tuple((float(t), t / 20) for t in range(1, 11))])
+def test_silence_makes_every_reading_grow(reports: tuple[tuple[float, float], ...]) -> None:
+    seen = course(*reports)
+    at_once = seen.readings(seen.updated)
+    soon = seen.readings(seen.updated + 0.5 * seen.longest)
+    late = seen.readings(seen.updated + 5.0 * seen.longest)
+    for reading, same, more in zip(at_once, soon, late, strict=True):
+        assert same == pytest.approx(reading), "the next step is not due yet"
+        assert more >= reading + 4.0 * seen.longest - 1e-9 or more > 1.25 * reading
+
+
+def test_what_adds_nothing_is_not_heard() -> None:
+    seen = course((5.0, 0.25))
+    for progress in (0.25, 0.1, math.nan, -1.0, -math.inf):
+        seen.observe(progress, 6.0)
+    assert (seen.updated, seen.progress) == (5.0, 0.25)
+    seen.observe(7.0, 8.0)
+    assert (seen.updated, seen.progress) == (8.0, 1.0)
+
+
+def test_a_clock_that_was_set_back_stands_still() -> None:
+    seen = course((5.0, 0.25), (3.0, 0.5))
+    assert (seen.updated, seen.progress) == (5.0, 0.5)
+    assert seen.readings(1.0) == pytest.approx((10.0, 5.0, 5.0, 10.0)), "half of the steps took no time"
+
+
+def test_each_edge_is_passed_once_and_the_last_one_counts_when_several_are() -> None:
+    seen = course((1.0, 0.01), (2.0, 0.05), (3.0, 0.06), (50.0, 0.5), (96.0, 0.96), (100.0, 1.0))
+    assert [EDGES[edge] for edge, _ in seen.crossed] == [0.04, 0.5, 0.93]
+    assert seen.crossed[0][1][0] == pytest.approx(math.log(40.0))
+    assert course((1.0, 0.001)).edge == -1
+
+
+def test_the_memory_of_a_long_stage_is_bounded() -> None:
+    seen = course(*((float(t), t / 10_000) for t in range(1, 9_000)))
+    assert len(seen._samples) <= MAX_SAMPLES
+    assert len(seen._steps) == RECENT_STEPS
+    assert len(seen.crossed) <= len(EDGES)
+    assert seen.readings(seen.updated) == pytest.approx([10_000.0] * N_READINGS, rel=0.01)
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.001, 50), st.floats(0, 1)), max_size=300),
+    st.lists(st.tuples(st.floats(0, 50), st.integers(0, 10**6).map(lambda n: n / 10**6)), max_size=100),
+    st.floats(0, 1_000),
     st.floats(0, 1_000),
 )
-def test_an_estimate_is_never_in_the_past_and_its_range_is_in_order(
-    steps: list[tuple[float, float]], silence: float
+def test_readings_grow_with_silence_and_three_are_beyond_what_has_passed(
+    steps: list[tuple[float, float]], silence: float, more: float
 ) -> None:
-    pace, now = Pace(), 0.0
-    task = in_stage("generation", since=0)
+    now, seen = 0.0, Course(0.0)
     for gap, progress in steps:
         now += gap
-        task = run(pace, task, [(now, progress)])
-    assert len(pace._samples) <= MAX_SAMPLES + 1
-    estimate = pace.estimate(task, now=now + silence)
-    if estimate is not None:
-        assert now + silence <= estimate.low <= estimate.median <= estimate.high < float("inf")
+        seen.observe(progress, now)
+    if not seen.progress:
+        return
+    sooner, later = seen.readings(now + silence), seen.readings(now + silence + more)
+    for one, other in zip(sooner, later, strict=True):
+        assert 0.0 <= one <= other * (1 + 1e-9) < math.inf
+    assert min(sooner[1:]) >= (now + silence) * (1 - 1e-9)
+
+
+def test_the_reading_that_was_right_is_chosen() -> None:
+    own, shared = ErrorTable(), ErrorTable()
+    for _ in range(30):
+        own.add(6, (0.5, -0.01, 0.4, -0.5), OWN_MEMORY)
+    choice = own.best(shared, 6)
+    assert choice.which == 1
+    assert choice.bias == pytest.approx(-0.01, abs=0.01)
+    for swing in (0.4, -0.4) * 50:
+        own.add(6, (swing, swing, 0.0, swing), OWN_MEMORY)
+    assert own.best(shared, 6).which == 2, "what was chosen once is chosen anew"
+
+
+def test_an_error_that_is_always_the_same_is_a_bias() -> None:
+    own, shared = ErrorTable(), ErrorTable()
+    for table in (own, shared):
+        for _ in range(200):
+            table.add(6, (math.log(2),) * N_READINGS, 400.0)
+    choice = own.best(shared, 6)
+    assert choice.bias == pytest.approx(math.log(2), abs=0.02)
+    assert choice.error < 0.1
+
+
+def test_what_is_not_known_of_a_template_is_that_of_all() -> None:
+    own, shared = ErrorTable(), ErrorTable()
+    assert own.best(shared, 6)[1:] == pytest.approx((0.0, PRIOR_ERROR[6], PRIOR_TAIL))
+    for _ in range(30):
+        shared.add(6, (0.5, 0.0, 0.5, 0.5), 400.0)
+    assert own.best(shared, 6).which == 1
+    assert own.best(shared, 5).error == pytest.approx(PRIOR_ERROR[5]), "edges are apart"
+
+
+def test_one_outlier_hardly_moves_what_is_believed() -> None:
+    own, shared = ErrorTable(), ErrorTable()
+    for _ in range(40):
+        own.add(6, (0.01,) * N_READINGS, OWN_MEMORY)
+    before = own.best(shared, 6)
+    own.add(6, (9.0,) * N_READINGS, OWN_MEMORY)
+    after = own.best(shared, 6)
+    assert (after.bias, after.error) == pytest.approx((before.bias, before.error), abs=0.02)
+    assert after.tail > before.tail
+
+
+def test_history_and_pace_that_agree_are_weighed_by_their_precision() -> None:
+    history, log_s = Prior(math.log(100.0), 0.1, 0.005), math.log(100.0)
+    both = blend(history, log_s, 0.1, 0.005, 0.5)
+    assert both.log_s == pytest.approx(log_s)
+    assert both.pace_share == pytest.approx(0.5, abs=0.02)
+    assert both.sigma == pytest.approx(0.1 / math.sqrt(2), rel=0.1)
+    assert blend(history, log_s, 0.01, 0.005, 0.5).pace_share > 0.95
+    assert blend(history, log_s, 1.0, 0.005, 0.5).pace_share < 0.05
+
+
+def test_where_they_disagree_the_one_that_is_seldom_wrong_wins() -> None:
+    past, log_s = math.log(100.0), math.log(300.0)
+    assert blend(Prior(past, 0.1, 0.5), log_s, 0.1, 0.005, 0.1).log_s == pytest.approx(log_s, abs=0.4)
+    assert blend(Prior(past, 0.1, 0.005), log_s, 0.1, 0.5, 0.9).log_s == pytest.approx(past, abs=0.4)
+
+
+@given(
+    st.floats(-10, 25), st.floats(0.02, 5), st.floats(0.005, 0.5), st.floats(-20, 25), st.floats(1e-3, 2),
+    st.floats(0, 1), st.floats(0, 1),
+)  # fmt: skip
+def test_the_blend_lies_between_the_two(
+    past: float, past_sigma: float, odds: float, pace: float, sigma: float, tail: float, left: float
+) -> None:
+    both = blend(Prior(past, past_sigma, odds), pace, sigma, tail, left)
+    assert min(past, pace) - 1e-6 <= both.log_s <= max(past, pace) + 1e-6
+    assert 0.0 <= both.pace_share <= 1.0 + 1e-9
+    assert 0.0 < both.sigma < math.inf

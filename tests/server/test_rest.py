@@ -195,7 +195,9 @@ class TestOpenApi:
             parameters = self.DOCUMENT["paths"][f"/headway/tasks{path}"]["get"]["parameters"]
             assert {p["name"] for p in parameters if "name" in p} == handler.QUERY - {"token"}
 
-    @pytest.mark.parametrize("sample", ["progress_running.json", "progress_failed.json"])
+    @pytest.mark.parametrize(
+        "sample", ["progress_queued.json", "progress_running.json", "progress_failed.json"]
+    )
     async def test_an_answer_is_as_it_is_described(self, tracker: Any, fetch: Any, sample: str) -> None:
         task = TaskProgress.from_json((WIRE / sample).read_bytes())
         await tracker.store.write(reports(task))

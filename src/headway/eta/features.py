@@ -48,14 +48,20 @@ def read_features(template_id: str, params: Mapping[str, Any], *, device: str | 
     for key, value in params.items():
         if key in IGNORED:
             continue
-        compared[str(key)] = value
+        key = printable(str(key))
+        compared[key] = value
         if isinstance(value, str) and len(value) <= MAX_LABEL_CHARS:
-            labels.append(f"{key}={value}")
+            labels.append(printable(f"{key}={value}"))
         elif len(numbers) < MAX_NUMBERS:
-            name, number = _number(str(key), value)
+            name, number = _number(key, value)
             if number is not None:
                 numbers[name] = number
-    return Features(numbers, _words(template_id, tuple(labels[:MAX_LABELS])), _exact(compared))
+    return Features(numbers, _words(printable(template_id), tuple(labels[:MAX_LABELS])), _exact(compared))
+
+
+def printable(text: str) -> str:
+    """Return a text that can be encoded: what cannot is a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=4_096)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.eta.calibration import KEPT_SCORES, Calibration
-from headway.eta.features import Features, read_features
+from headway.eta.features import Features, printable, read_features
 from headway.eta.lessons import UNIT, Lesson, decode, encode
 from headway.eta.pace import OWN_MEMORY, SHARED_MEMORY, ErrorTable
 from headway.eta.pool import N_EXPERTS, Array, build_pool
@@ -23,6 +23,8 @@ KEPT_FAMILIES = 64
 # A template with other stages begins with so many runs of the old ones.
 LENT = 5
 MAX_PENDING = 1_024
+# Of a duration in seconds; see `headway.eta.runs`.
+MAX_LOG = 20.0
 # Of history's fit: prior weight, memory, and the share of tasks far off to begin with.
 FIT_WEIGHT, FIT_MEMORY, FIRST_ODDS, ODDS_RATE = 8.0, 30, 0.1, 0.02
 # A z-score past the first was off; its square counts as the second at most.
@@ -101,7 +103,7 @@ class Knowledge:
 
     def template(self, family: Family, template_id: str, version: str | None = None) -> Template:
         """Return a template of a family; a new one begins with what is known of it under other stages."""
-        name = template_id if version is None else f"{template_id}@{version}"
+        name = printable(template_id if version is None else f"{template_id}@{version}")
         if name not in family.templates:
             self._lend(family, name)
         return family.template(name)
@@ -199,7 +201,8 @@ class Knowledge:
     ) -> None:
         """Learn a run; of one that many newer ones follow at once, nothing that fades."""
         if experts is None and is_new:
-            _, experts = build_pool(family, template, features, scored=True)
+            pool = build_pool(family, template, features, scored=True)
+            experts = None if pool is None else pool.experts
         if experts is not None:
             family.score(template, experts, float(logs[family.run]))
         template.lessons.append(None if lesson is None else encode(lesson))
@@ -250,7 +253,11 @@ class Knowledge:
         for data in states:
             state = _decoded(data)
             for stages, known in state.families:
-                runs.update({(stages, run.key): (stages, run) for run in known})
+                _check(stages, known)
+                for run in known:
+                    before = runs.get((stages, run.key))
+                    if before is None or before[1].lesson is None:
+                        runs[stages, run.key] = stages, run
             for stages, name, leasts in state.censored:
                 censored.setdefault((stages, name), {}).update(dict.fromkeys(leasts))
         for stages, run in sorted(runs.values(), key=lambda item: (item[1].at, item[1].key)):
@@ -298,6 +305,15 @@ def _key(record: TaskHistory) -> int:
 
 def _seconds(duration: float | None) -> float:
     return duration if duration is not None and math.isfinite(duration) and duration > 0.0 else 0.0
+
+
+def _check(stages: tuple[str, ...], runs: list[Run]) -> None:
+    """Raise for what no predictor has written."""
+    for run in runs:
+        if len(run.logs) != len(stages) or not all(abs(log_s) <= MAX_LOG for log_s in run.logs):
+            raise ValueError(f"expected {len(stages)} durations in the state of a predictor, got {run.logs}")
+    if not stages:
+        raise ValueError("expected the state of a predictor, got one of tasks without stages")
 
 
 def _decoded(data: bytes) -> State:

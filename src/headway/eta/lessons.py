@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from headway.eta.calibration import Outcome
+from headway.eta.pace import EDGES, N_READINGS
 
 # Logs are kept in thousandths.
 UNIT = 1_000.0
+# No ratio of two durations is beyond e¹⁰⁰⁰; no kind of answer has a longer name.
+MAX_UNITS = 1_000_000
+MAX_KIND_CHARS = 32
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,12 +39,12 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ways: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, values: dict[str, Any] | None) -> Self | None:
+    def of(cls, values: dict[str, Any] | None) -> Lesson | None:
         """Read the lesson out of a record; ``None`` where there is none that this version reads."""
         if not values:
             return None
         try:
-            return msgspec.convert(values, cls)
+            return _sound(msgspec.convert(values, cls))
         except msgspec.ValidationError:
             return None
 
@@ -71,9 +75,23 @@ def encode(lesson: Lesson) -> bytes:
 def decode(data: bytes) -> Lesson | None:
     """Read what `encode` wrote; ``None`` of what only another version can read."""
     try:
-        return _DECODER.decode(data)
+        return _sound(_DECODER.decode(data))
     except msgspec.MsgspecError:
         return None
+
+
+def _sound(lesson: Lesson) -> Lesson | None:
+    """Return the lesson, ``None`` for one that no predictor has written."""
+    readings = all(len(r) == 1 + N_READINGS and 0 <= r[0] < len(EDGES) for r in lesson.readings)
+    numbers = (
+        *(off for reading in lesson.readings for off in reading),
+        *lesson.fits,
+        *(number for _, *answer in lesson.answers for number in answer),
+        *lesson.ways,
+    )
+    kinds = all(len(kind) <= MAX_KIND_CHARS for kind, *_ in lesson.answers)
+    is_sound = readings and kinds and all(-MAX_UNITS <= number <= MAX_UNITS for number in numbers)
+    return lesson if is_sound else None
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 N_READINGS = 4
 #: The progress from which on the errors of a reading are kept apart.
-EDGES = (0.02, 0.04, 0.08, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.93)
+EDGES = (0.04, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.93)
 # What is believed of a reading's mean log error before anything was learned.
-PRIOR_ERROR = (0.7, 0.6, 0.5, 0.4, 0.3, 0.22, 0.15, 0.1, 0.07, 0.03)
+PRIOR_ERROR = (0.6, 0.4, 0.3, 0.22, 0.15, 0.1, 0.07, 0.03)
 PRIOR_TAIL = 0.1
+# Before the first edge nothing is learned, and whatever is read is likely a warm-up.
+UNREAD_ERROR, UNREAD_TAIL = 0.4, 0.15
 # How many tasks the shared table weighs against a template's own, and how far back either remembers.
 SHARED_WEIGHT = 8.0
 OWN_MEMORY, SHARED_MEMORY = 40.0, 400.0
@@ -22,6 +24,8 @@ OUTLIER = 2.0
 # What an outlier costs against a mean error when readings are compared.
 TAIL_COST = 0.5
 RECENT_STEPS = 25
+# Less progress than this is none: its pace would be infinite.
+LEAST_STEP = 1e-9
 MAX_SAMPLES = 64
 
 
@@ -35,8 +39,8 @@ class Course:
     """
 
     __slots__ = (
-        "_first", "_gap", "_median", "_next_edge", "_samples", "_steps", "began", "crossed", "longest",
-        "progress", "step", "updated",
+        "_before", "_edge", "_first", "_gap", "_median", "_next_edge", "_samples", "_steps", "began",
+        "crossed", "longest", "progress", "step", "updated",
     )  # fmt: skip
 
     def __init__(self, began: float) -> None:
@@ -56,15 +60,19 @@ class Course:
         self._gap = 0.0
         self._next_edge = EDGES[0]
         self._median = 0.0
+        # Seconds, progress and longest silence before the last update.
+        self._before = (0.0, 0.0, 0.0)
+        self._edge: int | None = None
 
     def observe(self, progress: float, now: float) -> None:
         """Take note of progress, 0 to 1; what does not add to it says nothing."""
         progress = min(progress, 1.0)
         elapsed = max(now - self.began, self.updated)
         added = progress - self.progress
-        if not added > 0.0:
+        if not added > LEAST_STEP:
             return
         since = elapsed - self.updated
+        self._before = (self.updated, self.progress, self.longest)
         self._steps.append(since / added)
         self._median = -1.0
         self.step = added
@@ -82,10 +90,26 @@ class Course:
             self._next_edge = EDGES[edge + 1] if edge + 1 < len(EDGES) else math.inf
             self.crossed.append((edge, [math.log(max(s, 1e-9)) for s in self.readings(elapsed)]))
 
+    def just_before(self) -> Iterator[Course]:
+        """Yield the course as if its last update had stopped just before each of the edges that it passed."""
+        updated, progress, longest = self._before
+        for edge in range(bisect_right(EDGES, progress), bisect_right(EDGES, self.progress)):
+            course = Course(self.began)
+            course.updated, course.progress, course.longest = updated, progress, longest
+            course._steps.extend(list(self._steps)[:-1])
+            course._samples = [sample for sample in self._samples if sample[0] <= progress]
+            course._first = self._first if progress > 0.0 else None
+            course._gap, course._next_edge = self._gap, math.inf
+            course.observe(EDGES[edge], self.began + self.updated)
+            course._edge = edge - 1
+            yield course
+
     @property
     def edge(self) -> int:
-        """The last edge that was passed."""
-        return max(bisect_right(EDGES, self.progress) - 1, 0)
+        """The last edge that was passed, -1 before the first."""
+        if self._edge is not None:
+            return self._edge
+        return bisect_right(EDGES, self.progress) - 1
 
     def readings(self, elapsed: float) -> tuple[float, float, float, float]:
         """Estimate the whole stage's seconds in four ways; silence since the last update makes each grow.
@@ -105,7 +129,7 @@ class Course:
             )
         left = 1.0 - progress
         stall = max(0.0, elapsed - updated - self._median * min(step, left))
-        whole = max(updated / progress, elapsed / (progress + step))
+        whole = max(updated / progress, elapsed / min(progress + step, 1.0))
         at, since = self._first or (progress, updated)
         later = updated + (updated - since) / (progress - at) * left + stall if progress > at else whole
         at, since = self._samples[max(bisect_right(self._samples, (progress * 2.0 / 3.0, math.inf)) - 1, 0)]
@@ -131,6 +155,9 @@ class Choice(NamedTuple):
     bias: float
     error: float
     tail: float
+
+
+UNREAD = Choice(0, 0.0, UNREAD_ERROR, UNREAD_TAIL)
 
 
 class ErrorTable:
@@ -163,6 +190,8 @@ class ErrorTable:
 
     def best(self, shared: ErrorTable, edge: int) -> Choice:
         """Choose the reading of the smallest error; what is not known of the template is that of all."""
+        if edge < 0:
+            return UNREAD
         version = (self.added, shared.added)
         known = self._best[edge]
         if known is not None and known[0] == version:
@@ -202,7 +231,7 @@ class Blend(NamedTuple):
 
 # An outlier's spread: three times the usual one, and at least this, of the history and of the pace at 0 %.
 WIDER = 3.0
-WIDE_HISTORY, WIDE_PACE = 1.0, 0.5
+WIDE_HISTORY, WIDE_PACE = 1.0, 0.4
 
 
 def blend(prior: Prior, log_s: float, sigma: float, tail: float, left: float) -> Blend:

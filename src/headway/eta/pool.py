@@ -67,13 +67,19 @@ class Pool:
         One a run.
     runs, same
         How many runs are the template's own, and how many of those have these very parameters.
+    experts
+        What each way of weighing the runs expects of the run time, in log seconds, NaN of those that were not
+        asked; ``None`` where it was not wanted.
     """
 
-    def __init__(self, logs: Array, weights: Array, *, runs: int, same: int) -> None:
+    def __init__(
+        self, logs: Array, weights: Array, *, runs: int, same: int, experts: Array | None = None
+    ) -> None:
         self._logs = logs
         self._weights = weights
         self.runs = runs
         self.same = same
+        self.experts = experts
         self._levels: dict[int, tuple[float, float]] = {}
         self._tables: dict[tuple[int, int | None], tuple[Array, Array, Array, Array]] = {}
         self._lists: dict[int, tuple[list[float], list[float]]] = {}
@@ -205,9 +211,7 @@ def _mixed(values: Array, cumulated: Array, overdue: Left) -> Left:
     return _quantiles(values[order], weights[order].cumsum())
 
 
-def build_pool(
-    family: Family, template: Template, features: Features, *, scored: bool
-) -> tuple[Pool | None, Array | None]:
+def build_pool(family: Family, template: Template, features: Features, *, scored: bool) -> Pool | None:
     """Compose the sample for a task.
 
     Parameters
@@ -217,13 +221,12 @@ def build_pool(
 
     Returns
     -------
-    tuple
-        The pool, ``None`` while nothing comparable has completed; and the experts' medians, in log seconds,
-        NaN of those that were not asked.
+    Pool or None
+        ``None`` while nothing comparable has completed.
     """
     n, others = template.inputs.count, family.inputs.count
     if not others:
-        return None, None
+        return None
     votes = _votes(family, template)
     asks_all = template.count < WARM
     x = family.vector(features, template)
@@ -264,14 +267,16 @@ def build_pool(
         )
         add(logs, near * OTHER_AGES[:, KEPT_OTHERS - others :], N_OWN, N_OWN + N_OTHERS)
     if n >= 2 and (asks_all or votes[N_OWN + N_OTHERS :].sum() > NEGLIGIBLE):
-        level = template.mean_y + (x - template.mean_x) @ beta
+        level = template.mean_y + _shift(x - template.mean_x, beta)
         ages = SURPRISE_AGES[:, KEPT_OTHERS - others :] * family.is_surprise.table[:, 0]
         add(family.surprises.table + level, ages, N_OWN + N_OTHERS, N_EXPERTS)
     logs, weight = np.concatenate(parts), np.concatenate(weights)
     is_kept = weight > LEAST_WEIGHT
-    if not is_kept.all():
+    if not is_kept.any():  # all are as far away as can be: none is nearer than another
+        weight = np.full(len(weight), 1.0 / len(weight))
+    elif not is_kept.all():
         logs, weight = logs[is_kept], weight[is_kept]
-    return Pool(logs, weight / weight.sum(), runs=n, same=same), medians
+    return Pool(logs, weight / weight.sum(), runs=n, same=same, experts=medians)
 
 
 def _votes(family: Family, template: Template) -> Array:

@@ -21,7 +21,7 @@ from headway.eta.knowledge import Knowledge
 from headway.eta.lessons import UNIT, Lesson, pack
 from headway.eta.pace import EDGES, Course, Prior, blend
 from headway.eta.pool import Array, Pool, build_pool
-from headway.eta.queueing import SHORT_WAIT, Line, Moments, moments, quantiles, wait
+from headway.eta.queueing import SHORT_WAIT, Line, Moments, moments, quantiles, waits
 from headway.eta.runs import WARM, Family, Template
 from headway.eta.survival import Left
 from headway.models import Estimate, StageStatus, TaskStatus, Timestamp
@@ -41,8 +41,8 @@ LEAST_LEFT = 0.25
 MAX_LOG_SPREAD = 1.5
 # Of the usual run time, the parts at which answers without progress are calibrated apart.
 LATENESS = (0.25, 0.6, 1.0)
-# Of a stage's progress, for answers with progress.
-STRETCHES = (0.25, 0.5, 0.8)
+# Of a stage's progress, for answers with progress; some of the edges of `pace`.
+STRETCHES = (0.22, 0.5, 0.8)
 # An answer is scored when the elapsed time is by so much beyond that of the last one, or of another kind.
 APART = 1.15
 MAX_ANSWERS = 32
@@ -57,8 +57,12 @@ MIN_TIMED_WEIGHT = 0.5
 # Whoever is told of ten years is told nothing.
 MAX_LEFT_S = 10 * 365 * 86_400.0
 LEAST_S = 1e-3
+# Thirty thousand years after the epoch.
+MAX_INSTANT_S = 1e12
 # What a running task still needs is not found anew for those that wait before this share of it has passed.
 REMEMBERED = 0.05
+# The order of a queue is found for all that wait at once, and again after so much time for each of them.
+SCHEDULED_S = 0.001
 
 
 class _Told:
@@ -139,8 +143,11 @@ class ETAPredictor:
         self._knowledge = Knowledge()
         self._tasks: OrderedDict[str, _Told] = OrderedDict()
         self._line: Line[_Told] = Line()
+        self._now = 0.0
         # How many things were told of any task.
         self._told = 0
+        # Of the tasks that wait: as of when, after how much was told, and what was found.
+        self._scheduled: tuple[float, int, dict[str, tuple[int, Moments]]] = (0.0, -1, {})
 
     def submitted(
         self,
@@ -181,7 +188,15 @@ class ETAPredictor:
         names = tuple(stages)
         if not names:
             raise ValueError("expected at least one stage, got none")
+        if weights is not None and (
+            len(weights) != len(names) or not all(0.0 < w < math.inf for w in weights)
+        ):
+            raise ValueError(
+                f"expected a finite weight above 0 for each of {len(names)} stages, got {weights!r}"
+            )
+        now = self._instant(now)
         self.forget(task_id)
+        self._told += 1
         family = self._knowledge.family(names)
         template = self._knowledge.template(family, template_id, template_version)
         features = read_features(template_id, params, device=device)
@@ -190,7 +205,6 @@ class ETAPredictor:
             task.was_idle = self._line.is_idle
             follows = self._line.join(task_id, task, template_id)
             features.numbers[FOLLOWS] = float(follows)
-            task.features = features._replace(exact=features.exact ^ follows)
         task.weights = weights
         task.facts = {
             "template_version": template_version,
@@ -217,6 +231,7 @@ class ETAPredictor:
         if task is None:
             return
         self._told += 1
+        now = self._instant(now)
         if task.stage < 0 or task.family.stages[task.stage] != stage:
             if stage not in task.family.stages:
                 return
@@ -224,19 +239,25 @@ class ETAPredictor:
         if 0.0 < progress <= 1.0 and task.course is not None:
             task.course.observe(progress, now)
 
+    def _instant(self, now: float) -> float:
+        """Return an instant, or the last one that was possible for one that is not."""
+        if -MAX_INSTANT_S < now < MAX_INSTANT_S:
+            self._now = float(now)
+        return self._now
+
     def _enter(self, task: _Told, stage: int, now: float) -> None:
         self._close_stage(task, now)
-        task.stage, task.stage_began = stage, now
+        # A stage that is gone back to counts from as far back as it has lasted.
+        task.stage, task.stage_began = stage, now - task.durations[stage]
         task.begun[stage] = True
-        task.course = task.courses.get(stage)
-        if task.course is None:
-            task.course = task.courses[stage] = Course(now)
+        task.course = task.courses.setdefault(stage, Course(now))
+        task.course.began = task.stage_began
         if not (task.family.has_queue and stage == 0):
             self._line.start(task.task_id, task, waited=now - task.submitted if task.was_idle else None)
 
     def _close_stage(self, task: _Told, now: float) -> None:
         if task.stage >= 0:
-            task.durations[task.stage] += max(now - task.stage_began, 0.0)
+            task.durations[task.stage] = max(now - task.stage_began, 0.0)
         elif task.family.has_queue:
             task.durations[0] = max(now - task.submitted, 0.0)
             task.begun[0] = True
@@ -252,45 +273,69 @@ class ETAPredictor:
         Returns
         -------
         Estimate or None
-            Finish times on the clock of `now`. While nothing is heard of the task they never become earlier.
+            Finish times on the clock of `now`. While nothing is heard of the task they never become earlier,
+            and where more progress was reported at the same instant they are not later.
             ``None`` where nothing is known: no such task, or nothing comparable has completed and there is no
             pace.
         """
         task = self._tasks.get(task_id)
-        if task is None:
+        if task is None or not -MAX_INSTANT_S < now < MAX_INSTANT_S:
             return None
+        now = self._instant(now)
         look = self._look(task, now)
         if look is None or not look.left.high <= MAX_LEFT_S:
             return None
-        elapsed = max(now - task.submitted, 0.0)
-        calibration, shared = task.template.calibration, self._knowledge.calibration
-        answer, median = calibration.correct(shared, look.kind, elapsed, look.left)
+        answer, left = self._corrected(task, look, now)
         self._remember(task, answer)
-        finishes = self._steady(task, now, now + answer.low, now + median, now + answer.high)
+        if look.pace_share is not None and task.course is not None:
+            left = self._no_later(task, task.course, left, now)
+        finishes = self._steady(task, now, left)
         usual = None if look.pool is None else look.pool.typical(task.family.rest(0))
         return as_estimate(
             look,
             finishes,
             names=task.family.stages,
-            coverage=calibration.factors(shared, look.kind).held,
+            coverage=task.template.calibration.factors(self._knowledge.calibration, look.kind).held,
             usual_s=usual,
             runs=task.template.count,
         )
 
+    def _corrected(self, task: _Told, look: Look, now: float) -> tuple[Answer, Left]:
+        elapsed = max(now - task.submitted, 0.0)
+        calibration = task.template.calibration
+        answer, median = calibration.correct(self._knowledge.calibration, look.kind, elapsed, look.left)
+        return answer, Left(answer.low, median, answer.high)
+
+    def _no_later(self, task: _Told, course: Course, left: Left, now: float) -> Left:
+        """See that what holds from an edge on says no later end than what held just before it would."""
+        elapsed = max(now - task.stage_began, 0.0)
+        for before in course.just_before():
+            look = self._look_by_pace(task, task.pool, before, self._rest(task), elapsed)
+            _, other = self._corrected(task, look, now)
+            left = Left(min(left.low, other.low), min(left.median, other.median), min(left.high, other.high))
+        return left
+
+    def _rest(self, task: _Told) -> int | None:
+        """Return the column of what follows the running stage."""
+        return task.family.rest(task.stage + 1) if task.stage + 1 < len(task.family.stages) else None
+
     def _remember(self, task: _Told, answer: Answer) -> None:
         """Keep an answer that is apart enough from the last, to score it when the task is over."""
         last = task.answers[-1] if task.answers else None
-        if last is None or answer.kind != last.kind or answer.elapsed >= APART * last.elapsed:
+        is_apart = last is None or answer.kind != last.kind or answer.elapsed > APART * last.elapsed
+        if is_apart:
             if len(task.answers) >= MAX_ANSWERS:
                 del task.answers[1::2]
             task.answers.append(answer)
 
-    def _steady(self, task: _Told, now: float, *finishes: float) -> tuple[float, float, float]:
-        """While nothing is heard, an end never becomes earlier."""
-        low, median, high = finishes
+    def _steady(self, task: _Told, now: float, left: Left) -> tuple[float, float, float]:
+        """Return the finish times; while nothing is heard, none becomes earlier."""
+        low, median, high = now + left.low, now + left.median, now + left.high
         # What is heard of others is news for who waits for them, and what was learned is news for all.
-        news = self._told if task.stage <= 0 and task.family.has_queue else 0
-        heard = (task.stage, 0.0 if task.course is None else task.course.updated, task.pool_of, news)
+        news = self._told if task.task_id in self._line.waiting else 0
+        course = task.course
+        pace = None if course is None else (course.updated, course.progress)
+        heard = (task.stage, pace, task.pool_of, news)
         if task.given is not None and task.given_for == heard:
             low, median, high = max(low, task.given[0]), max(median, task.given[1]), max(high, task.given[2])
         task.given_for = heard
@@ -304,23 +349,31 @@ class ETAPredictor:
         self._knowledge.settle()
         template, family = task.template, task.family
         version = (template.version, 0 if template.count >= WARM else family.count)
-        if task.pool_of != version:
-            is_first = task.pool is None
-            task.pool, experts = build_pool(family, template, task.features, scored=is_first)
-            if is_first:
-                task.experts = experts
-            task.pool_of = version
-        return task.pool
+        if task.pool_of == version:
+            return task.pool
+        # Tasks of equal parameters share a sample as long as one of them needs it.
+        features = task.features
+        key = (version, features.exact, features.numbers.get(FOLLOWS), features.words)
+        is_first = task.pool is None
+        pool = template.pools.get(key)
+        if pool is None or (is_first and pool.experts is None):
+            pool = build_pool(family, template, features, scored=is_first)
+            if pool is not None:
+                template.pools[key] = pool
+        if is_first and pool is not None:
+            task.experts = pool.experts
+        task.pool, task.pool_of = pool, version
+        return pool
 
     def _look(self, task: _Told, now: float) -> Look | None:
         """Find the seconds left, before they are calibrated."""
         family, pool = task.family, self._pool(task)
-        if task.stage <= 0 and family.has_queue:
+        if task.task_id in self._line.waiting:
             return None if pool is None else self._look_from_queue(task, pool, now)
         if task.stage < 0:
             return None if pool is None else Look("start", pool.left(family.rest(0), None, 0.0), pool)
         elapsed = max(now - task.stage_began, 0.0)
-        rest = family.rest(task.stage + 1) if task.stage + 1 < len(family.stages) else None
+        rest = self._rest(task)
         course = task.course
         if course is not None and course.progress > 0.0:
             return self._look_by_pace(task, pool, course, rest, elapsed)
@@ -341,23 +394,25 @@ class ETAPredictor:
     ) -> Look:
         """Blend the running stage's pace with history, and add what follows it."""
         progress, edge = course.progress, course.edge
+        passed = EDGES[edge] if edge >= 0 else 0.0
         template, known = task.template, self._knowledge
         choice = template.pace.best(known.pace, edge)
         said = course.readings(elapsed)[choice.which]
         log_s = math.log(max(said * math.exp(-choice.bias), elapsed, 1e-9))
         left = 1.0 - progress
-        sigma = max(SIGMA_PER_ERROR * choice.error * left / (1.0 - EDGES[edge]), LEAST_S)
+        least = LEAST_LEFT * elapsed * left / progress
+        sigma = max(SIGMA_PER_ERROR * choice.error, LEAST_S)
         pace_share = 1.0
         if pool is not None:
-            prior = self._prior(task, pool, elapsed)
-            log_s, sigma, pace_share = blend(prior, log_s, sigma, choice.tail, left)
+            prior, by_history = self._prior(task, pool, elapsed)
+            least = min(least, by_history.high)
+            log_s, sigma, pace_share = blend(prior, log_s, sigma, choice.tail, 1.0 - passed)
         total = math.exp(min(log_s, 30.0))
-        least = LEAST_LEFT * elapsed * left / progress
         median = max(total - elapsed, least, LEAST_S * max(elapsed, LEAST_S))
         spread = min(sigma * total / median, MAX_LOG_SPREAD)
         reach = math.exp(0.5 * SPAN_80 * spread)
         stage_left = Left(median / reach, median, median * reach)
-        kind = f"pace{sum(progress >= edge for edge in STRETCHES)}"
+        kind = f"pace{sum(passed >= stretch for stretch in STRETCHES)}"
         late = stalled = False
         if pool is None:
             whole = self._add_by_weight(task, stage_left, elapsed + median)
@@ -377,7 +432,7 @@ class ETAPredictor:
             basis=BY_PACE, late=late, stalled=stalled,
         )  # fmt: skip
 
-    def _prior(self, task: _Told, pool: Pool, elapsed: float) -> Prior:
+    def _prior(self, task: _Told, pool: Pool, elapsed: float) -> tuple[Prior, Left]:
         """Say what history does of the running stage, which has lasted so long already."""
         template = task.template
         left = pool.left(task.stage, None, elapsed)
@@ -386,7 +441,7 @@ class ETAPredictor:
         sigma = max(spread / SPAN_80, MIN_SIGMA) * math.sqrt(self._knowledge.misfit(template))
         prior = Prior(log_s, sigma, self._knowledge.odds(template))
         task.priors.setdefault(task.stage, prior)
-        return prior
+        return prior, left
 
     def _look_by_weight(self, task: _Told, elapsed: float) -> Look | None:
         """Guess a stage without progress by its weight, where most of the task was timed."""
@@ -421,6 +476,8 @@ class ETAPredictor:
         by_history = pool.left(family.rest(0), None, elapsed)
         ahead = self._ahead(task, now)
         run_left = pool.left(family.run, None, 0.0)
+        # It has not begun: what it needs once it runs is still to come.
+        by_history = Left(*map(max, by_history, run_left))
         run = moments(run_left)
         if ahead.wait.mean > SHORT_WAIT * run.mean:
             by_line = quantiles(Moments(ahead.wait.mean + run.mean, ahead.wait.variance + run.variance))
@@ -435,15 +492,30 @@ class ETAPredictor:
 
     def _ahead(self, task: _Told, now: float) -> Ahead:
         line = self._line
-        others = line.ahead(task.task_id)
-        workers = line.workers
-        if workers - len(line.running) > len(others):
+        place, waited = self._schedule(now).get(task.task_id, (0, Moments(0.0, 0.0)))
+        if line.workers - len(line.running) > place:
             usual = line.usual_wait()
             elapsed = max(now - task.submitted, 0.0)
             expected = Moments(max(usual - elapsed, 0.1 * elapsed), (0.3 * usual) ** 2)
-            return Ahead(expected, len(others), is_idle=True)
+            return Ahead(expected, place, is_idle=True)
+        return Ahead(waited, place, is_idle=False)
+
+    def _schedule(self, now: float) -> dict[str, tuple[int, Moments]]:
+        """Say of each waiting task how many are ahead, and when a worker is free for it."""
+        line = self._line
+        since, told, known = self._scheduled
+        if told == self._told and 0.0 <= now - since <= SCHEDULED_S * len(line.waiting):
+            return known
         running = [self._needs(other, now) for other in line.running.values()]
-        return Ahead(wait(running, map(self._service, others), workers), len(others), is_idle=False)
+        needed = map(self._service, line.waiting.values())
+        known = {
+            task_id: (place, waited)
+            for place, (task_id, waited) in enumerate(
+                zip(line.waiting, waits(running, needed, line.workers), strict=True)
+            )
+        }
+        self._scheduled = (now, self._told, known)
+        return known
 
     def _service(self, task: _Told) -> Moments:
         """Say what a waiting task will need once it runs."""
@@ -476,6 +548,7 @@ class ETAPredictor:
         task = self._tasks.get(task_id)
         if task is None:
             return None
+        now = self._instant(now)
         self._close_stage(task, now)
         self.forget(task_id)
         lesson = self._lesson(task, now) if status is TaskStatus.COMPLETED else None
@@ -555,6 +628,7 @@ class ETAPredictor:
         tuple of float or None
             Above 0, in the order of the stages; ``None`` while the template has fewer completed runs.
         """
+        self._knowledge.settle()
         task = self._tasks.get(task_id)
         if task is None or task.template.count < least_runs:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Generic, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ KEPT_STARTS = 50
 # Below this share of the run time a wait does not change the shape of the whole.
 SHORT_WAIT = 0.02
 Z90 = 1.2816
+LEAST_MEAN_S = 1e-9
 
 
 class Moments(NamedTuple):
@@ -35,7 +36,9 @@ def moments(left: Left) -> Moments:
 
 
 def quantiles(duration: Moments) -> Left:
-    """Return the quantiles of a log-normal of that mean, above 0, and variance."""
+    """Return the quantiles of a log-normal of that mean and variance."""
+    if duration.mean < LEAST_MEAN_S:
+        return Left(0.0, 0.0, 0.0)
     variance = math.log1p(duration.variance / duration.mean**2)
     middle = duration.mean * math.exp(-0.5 * variance)
     reach = math.exp(Z90 * math.sqrt(variance))
@@ -83,29 +86,20 @@ class Line(Generic[T]):
         self.waiting.pop(task_id, None)
         self.running.pop(task_id, None)
 
-    def ahead(self, task_id: str) -> list[T]:
-        """Return the tasks that wait before one."""
-        ahead = []
-        for other, task in self.waiting.items():
-            if other == task_id:
-                break
-            ahead.append(task)
-        return ahead
-
     def usual_wait(self) -> float:
         """Return the seconds that a task waits when a worker is free."""
         return median(self._idle_waits) if self._idle_waits else 0.0
 
 
-def wait(running: list[Moments], ahead: Iterable[Moments], workers: int) -> Moments:
-    """Say when a worker is free for a task that comes after those ahead.
+def waits(running: list[Moments], waiting: Iterable[Moments], workers: int) -> Iterator[Moments]:
+    """Say when a worker is free for each of the tasks that wait, first come, first served.
 
     Parameters
     ----------
     running
         What the running tasks still need.
-    ahead
-        What those ahead will need.
+    waiting
+        What those that wait will need, in their order.
     workers
         How many there are; those that do not run are free.
     """
@@ -113,7 +107,7 @@ def wait(running: list[Moments], ahead: Iterable[Moments], workers: int) -> Mome
     slots = [0.0] * free + [task.mean for task in running]
     heapq.heapify(slots)
     variance = sum(task.variance for task in running)
-    for task in ahead:
+    for task in waiting:
+        yield Moments(slots[0], variance / len(slots) ** 2)
         heapq.heapreplace(slots, slots[0] + task.mean)
         variance += task.variance
-    return Moments(slots[0], variance / len(slots) ** 2)

@@ -7,6 +7,8 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 from headway.eta.calibration import Calibration
 from headway.eta.features import MAX_NUMBERS, Features
 from headway.eta.pace import ErrorTable
+
+if TYPE_CHECKING:
+    from headway.eta.pool import Pool
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
@@ -126,6 +131,8 @@ class Template:
         self.version = 0
         #: What the newest runs taught beside their durations.
         self.lessons: deque[bytes | None] = deque(maxlen=KEPT_LESSONS)
+        #: Samples of runs that tasks hold at present, to be shared by those of equal parameters.
+        self.pools: WeakValueDictionary[tuple[object, ...], Pool] = WeakValueDictionary()
         self.pace = ErrorTable()
         self.calibration = Calibration()
         # How well the prior of a stage with progress fits: mean z², and the share of tasks far off.
@@ -201,6 +208,8 @@ class Family:
                 self.columns[name] = len(self.columns)
         while len(self.columns) > self._width:
             self._widen(min(self._width + 4, MAX_NUMBERS))
+        if len(template.mean_x) < self._width:  # it was forgotten as others widened
+            template.widen(self._width)
         x = template.mean_x.copy()
         for name, number in features.numbers.items():
             column = self.columns.get(name)

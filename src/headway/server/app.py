@@ -10,8 +10,10 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Int, Unicode
 
 from headway.errors import StoreError
+from headway.server.forecasts import Forecasts
 from headway.server.handlers import PreviewHandler, TaskLogsHandler, TaskProgressHandler, TasksHandler
 from headway.server.hub import Hub
+from headway.server.metrics import Metrics
 from headway.server.websocket import ProgressWebSocketHandler
 from headway.settings import DEFAULT_TTL_S, Settings
 from headway.store.tasks import TaskStore
@@ -24,6 +26,9 @@ HANDLERS: list[tuple[str, Any]] = [
     (r"/headway/tasks/([^/]+)/previews/([0-9]{1,15})", PreviewHandler),
     (r"/headway/ws/progress", ProgressWebSocketHandler),
 ]
+
+# What runs beside the handlers, by its name in the settings: started in this order.
+PARTS = ("headway_hub", "headway_forecasts", "headway_metrics")
 
 
 class HeadwayExtension(ExtensionApp):
@@ -41,12 +46,14 @@ class HeadwayExtension(ExtensionApp):
     ttl_s = Int(0, config=True, help=f"Seconds that a task stays stored; {DEFAULT_TTL_S} by default.")
 
     def initialize_settings(self) -> None:
-        """Make the tracker and the hub, and tell the kernels to come where they find us."""
+        """Make the tracker and what runs on it, and tell the kernels to come where they find us."""
         settings = self._merged_settings()
         os.environ.update(_kernel_environment(settings))
         tracker = ProgressTracker(TaskStore(settings))
         self.settings["headway_tracker"] = tracker
-        self.settings["headway_hub"] = Hub(tracker)
+        hub = self.settings["headway_hub"] = Hub(tracker)
+        self.settings["headway_forecasts"] = Forecasts(tracker)
+        self.settings["headway_metrics"] = Metrics(tracker, hub)
 
     def initialize_handlers(self) -> None:
         """Register the routes."""
@@ -60,11 +67,13 @@ class HeadwayExtension(ExtensionApp):
             self.log.warning("headway: %s; it is tried again", error)
         else:
             self.log.info("headway: tasks are stored at %s", _without_password(tracker.store.url))
-        self.settings["headway_hub"].start()
+        for part in PARTS:
+            self.settings[part].start()
 
     async def stop_extension(self) -> None:
-        """End the hub and give up the share in the embedded server."""
-        await self.settings["headway_hub"].stop()
+        """End what runs, and give up the share in the embedded server."""
+        for part in reversed(PARTS):
+            await self.settings[part].stop()
         await self.settings["headway_tracker"].store.close()
 
     def _merged_settings(self) -> Settings:

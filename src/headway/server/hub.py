@@ -86,6 +86,11 @@ class Hub:
         self._connections.clear()
         await cancel(tasks)
 
+    @property
+    def connection_count(self) -> int:
+        """How many viewers there are."""
+        return len(self._connections)
+
     def connect(self, send: Send) -> Connection:
         """Add a viewer.
 

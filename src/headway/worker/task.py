@@ -695,10 +695,11 @@ def new_task_id(template_id: str) -> str:
 
 def _is_cancellation(error: BaseException | None) -> bool:
     """Whether somebody asked for the end, rather than that something failed."""
-    if isinstance(error, KeyboardInterrupt):
-        return True
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return error is not None
+    # Another thread may be importing it: it is there, and half made.
+    cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", None)
+    return cancelled is not None and isinstance(error, cancelled)
 
 
 def _now() -> Timestamp:
