@@ -20,6 +20,7 @@ from headway.eta.calibration import (
     Calibration,
     Outcome,
     Scores,
+    correct,
 )
 from headway.eta.survival import Left
 
@@ -93,7 +94,7 @@ def corrected(
     own: Calibration, shared: Calibration, raw: Left, kind: str = "start"
 ) -> tuple[float, float, float]:
     """Return the ends of the range and the median that such an answer is moved to."""
-    answer, median = own.correct(shared, kind, 0.0, raw)
+    answer, median = correct(own.factors(shared, kind), kind, 0.0, raw)
     return answer.low, median, answer.high
 
 
@@ -102,7 +103,7 @@ TEN = Left(10.0, 10.0, 10.0)
 
 def test_before_enough_was_scored_the_range_is_a_guess_and_the_median_stays() -> None:
     own, shared = Calibration(), Calibration()
-    answer, median = own.correct(shared, "start", 3.0, TEN)
+    answer, median = correct(own.factors(shared, "start"), "start", 3.0, TEN)
     assert (answer.kind, answer.elapsed, answer.raw, median) == ("start", 3.0, 10.0, 10.0)
     assert answer.high == pytest.approx(10.0 * math.exp(COLD * answer.up))
     assert answer.low == pytest.approx(10.0 * math.exp(-COLD * answer.down))
@@ -111,8 +112,8 @@ def test_before_enough_was_scored_the_range_is_a_guess_and_the_median_stays() ->
 
 def test_an_answer_that_is_wider_itself_gets_a_wider_range() -> None:
     own, shared = Calibration(), Calibration()
-    wide, _ = own.correct(shared, "start", 0.0, Left(5.0, 10.0, 40.0))
-    narrow, _ = own.correct(shared, "start", 0.0, TEN)
+    wide, _ = correct(own.factors(shared, "start"), "start", 0.0, Left(5.0, 10.0, 40.0))
+    narrow, _ = correct(own.factors(shared, "start"), "start", 0.0, TEN)
     assert wide.down == pytest.approx(narrow.down + 0.5 * math.log(2))
     assert wide.up == pytest.approx(narrow.up + 0.5 * math.log(4))
 
@@ -121,7 +122,7 @@ def test_answers_that_were_always_half_the_truth_are_moved_half_of_the_way() -> 
     own, shared = Calibration(), Calibration()
     for _ in range(ENOUGH):
         shared.of("start").add(outcome(math.log(2), missed=1))
-    answer, median = own.correct(shared, "start", 0.0, TEN)
+    answer, median = correct(own.factors(shared, "start"), "start", 0.0, TEN)
     assert median == pytest.approx(10.0 * 2 ** (CORRECTED * answer.up))
     assert answer.high == pytest.approx(10.0 * 2**answer.up)
     assert answer.low == 10.0, "none was too long"
@@ -132,7 +133,7 @@ def test_answers_that_were_always_twice_the_truth_are_moved_down() -> None:
     own, shared = Calibration(), Calibration()
     for _ in range(ENOUGH):
         shared.of("start").add(outcome(-math.log(2), missed=-1))
-    answer, median = own.correct(shared, "start", 0.0, TEN)
+    answer, median = correct(own.factors(shared, "start"), "start", 0.0, TEN)
     assert median == pytest.approx(10.0 * 2 ** (-CORRECTED * answer.down))
     assert answer.high == 10.0
 
@@ -179,7 +180,7 @@ def test_ranges_of_log_normal_truths_hold_eight_times_in_ten_whatever_they_were_
     rng = random.Random(7)
     own, shared, held = Calibration(), Calibration(), 0
     for number in range(1_200):
-        answer, _ = own.correct(shared, "start", 0.0, Left(9.9, 10.0, 10.1))
+        answer, _ = correct(own.factors(shared, "start"), "start", 0.0, Left(9.9, 10.0, 10.1))
         truth = 10.0 * rng.lognormvariate(0.0, 0.5)
         held += number >= 200 and answer.low <= truth <= answer.high
         for calibration in (own, shared):

@@ -189,21 +189,21 @@ class Calibration:
         self._factors[kind] = ((own.n, others.n), factors)
         return factors
 
-    def correct(self, shared: Calibration, kind: str, elapsed: float, raw: Left) -> tuple[Answer, float]:
-        """Find the range that holds eight times in ten, and the median that is not off.
 
-        Parameters
-        ----------
-        shared
-            The scores of all templates.
-        raw
-            Seconds left as they were found, ``median`` above 0.
-        """
-        factors = self.factors(shared, kind)
-        low, median, high = raw
-        down = max(0.5 * math.log(median / max(low, 1e-3 * median)) + factors.typical, MIN_UNIT)
-        up = max(0.5 * math.log(max(high, median) / median) + factors.typical, MIN_UNIT)
-        low = median * math.exp(-min(factors.low * down, MAX_REACH))
-        high = median * math.exp(min(factors.high * up, MAX_REACH))
-        moved = median * math.exp(factors.median * (up if factors.median > 0.0 else down))
-        return Answer(kind, elapsed, median, down, up, low, high), min(max(moved, low), high)
+def correct(factors: Factors, kind: str, elapsed: float, raw: Left) -> tuple[Answer, float]:
+    """Find the range that holds eight times in ten, and the median that is not off.
+
+    Parameters
+    ----------
+    factors
+        What such answers are corrected by.
+    raw
+        Seconds left as they were found, ``median`` above 0.
+    """
+    low, median, high = raw
+    down = max(0.5 * math.log(median / max(low, 1e-3 * median)) + factors.typical, MIN_UNIT)
+    up = max(0.5 * math.log(max(high, median) / median) + factors.typical, MIN_UNIT)
+    low = median * math.exp(-min(factors.low * down, MAX_REACH))
+    high = median * math.exp(min(factors.high * up, MAX_REACH))
+    moved = median * math.exp(factors.median * (up if factors.median > 0.0 else down))
+    return Answer(kind, elapsed, median, down, up, low, high), min(max(moved, low), high)

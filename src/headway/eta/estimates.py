@@ -103,7 +103,7 @@ def _basis(look: Look, runs: int, same: int) -> str:
     return _words(runs, same, with_pace=look.pace_share is not None and look.pace_share >= NOTABLE_PACE)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def _words(runs: int, same: int, *, with_pace: bool) -> str:
     if not runs:
         words = BY_LIKENESS

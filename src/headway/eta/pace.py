@@ -40,7 +40,7 @@ class Course:
 
     __slots__ = (
         "_before", "_edge", "_first", "_gap", "_median", "_next_edge", "_samples", "_steps", "began",
-        "crossed", "longest", "progress", "step", "updated",
+        "crossed", "has_passed", "longest", "progress", "step", "updated",
     )  # fmt: skip
 
     def __init__(self, began: float) -> None:
@@ -63,6 +63,8 @@ class Course:
         # Seconds, progress and longest silence before the last update.
         self._before = (0.0, 0.0, 0.0)
         self._edge: int | None = None
+        #: Whether the last update passed an edge.
+        self.has_passed = False
 
     def observe(self, progress: float, now: float) -> None:
         """Take note of progress, 0 to 1; what does not add to it says nothing."""
@@ -85,7 +87,8 @@ class Course:
             if len(self._samples) > MAX_SAMPLES:
                 del self._samples[1::2]
                 self._gap = 2.0 / MAX_SAMPLES
-        if progress >= self._next_edge:
+        self.has_passed = progress >= self._next_edge
+        if self.has_passed:
             edge = self.edge
             self._next_edge = EDGES[edge + 1] if edge + 1 < len(EDGES) else math.inf
             self.crossed.append((edge, [math.log(max(s, 1e-9)) for s in self.readings(elapsed)]))

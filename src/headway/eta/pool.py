@@ -42,6 +42,8 @@ TAIL_WIDTH, MIN_SPREAD, COLD_SPREAD, COLD_RUNS = 1.3, 0.06, 0.30, 4
 # Beyond all but this share of the history the residual life of a log-normal takes over; with this weight it
 # is heard from the half on.
 OUTLIVED, HUMILITY = 0.004, 0.03
+# Of the three quantiles of what outlives them all, by Swanson's rule.
+OVERDUE = (0.3 * HUMILITY, 0.4 * HUMILITY, 0.3 * HUMILITY)
 QUANTILES = np.array([0.1, 0.5, 0.9])
 SIGMAS = np.array([0.16, 0.5, 0.84])
 LN2 = math.log(2.0)
@@ -155,9 +157,24 @@ class Pool:
         overdue = residual_life(elapsed, *self.level(column))
         if share < OUTLIVED:
             return overdue
-        wholes, _, weights, _ = self._table((column, None))
-        weights = np.concatenate((np.zeros(gone), weights[gone:]))
-        return _mixed(wholes, weights.cumsum(), overdue.plus(elapsed)).plus(-elapsed)
+        whole = share + HUMILITY
+
+        def quantile(level: float) -> float:
+            """Find the quantile of what is left of the sample together with the three of what outlives it."""
+            wanted, beyond, lowest = level * whole, 0.0, elapsed
+            for highest, weight in zip((*overdue, math.inf), (*OVERDUE, 0.0), strict=True):
+                if wanted <= beyond:
+                    break
+                if wanted - beyond <= share:
+                    at = bisect_left(shares, below + wanted - beyond)
+                    value = values_s[min(at, len(values_s) - 1)]
+                    if value <= elapsed + highest:
+                        return max(value, lowest) - elapsed
+                beyond += weight
+                lowest = elapsed + highest
+            return lowest - elapsed
+
+        return Left(quantile(0.1), quantile(0.5), quantile(0.9))
 
     def expected(self, names: tuple[str, ...], after: int) -> tuple[StageEstimate, ...]:
         """Return the expected seconds of each stage after one, -1 for all of them."""
@@ -206,7 +223,7 @@ def _mixed(values: Array, cumulated: Array, overdue: Left) -> Left:
     """Mix a sample with three quantiles of what outlives it."""
     weights = np.diff(cumulated, prepend=0.0)
     values = np.concatenate((values, overdue))
-    weights = np.concatenate((weights, HUMILITY * np.array((0.3, 0.4, 0.3))))
+    weights = np.concatenate((weights, OVERDUE))
     order = values.argsort()
     return _quantiles(values[order], weights[order].cumsum())
 

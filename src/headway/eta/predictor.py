@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from headway.eta.calibration import Answer
+from headway.eta.calibration import Answer, correct
 from headway.eta.estimates import BY_PACE, BY_WEIGHT, Look, as_estimate
 from headway.eta.features import Features, read_features
 from headway.eta.knowledge import Knowledge
@@ -285,9 +285,9 @@ class ETAPredictor:
         look = self._look(task, now)
         if look is None or not look.left.high <= MAX_LEFT_S:
             return None
-        answer, left = self._corrected(task, look, now)
+        answer, left, coverage = self._corrected(task, look, now)
         self._remember(task, answer)
-        if look.pace_share is not None and task.course is not None:
+        if look.pace_share is not None and task.course is not None and task.course.has_passed:
             left = self._no_later(task, task.course, left, now)
         finishes = self._steady(task, now, left)
         usual = None if look.pool is None else look.pool.typical(task.family.rest(0))
@@ -295,23 +295,24 @@ class ETAPredictor:
             look,
             finishes,
             names=task.family.stages,
-            coverage=task.template.calibration.factors(self._knowledge.calibration, look.kind).held,
+            coverage=coverage,
             usual_s=usual,
             runs=task.template.count,
         )
 
-    def _corrected(self, task: _Told, look: Look, now: float) -> tuple[Answer, Left]:
+    def _corrected(self, task: _Told, look: Look, now: float) -> tuple[Answer, Left, float | None]:
+        """Return an answer, the seconds left by it, and how often such ranges held lately."""
         elapsed = max(now - task.submitted, 0.0)
-        calibration = task.template.calibration
-        answer, median = calibration.correct(self._knowledge.calibration, look.kind, elapsed, look.left)
-        return answer, Left(answer.low, median, answer.high)
+        factors = task.template.calibration.factors(self._knowledge.calibration, look.kind)
+        answer, median = correct(factors, look.kind, elapsed, look.left)
+        return answer, Left(answer.low, median, answer.high), factors.held
 
     def _no_later(self, task: _Told, course: Course, left: Left, now: float) -> Left:
         """See that what holds from an edge on says no later end than what held just before it would."""
         elapsed = max(now - task.stage_began, 0.0)
         for before in course.just_before():
             look = self._look_by_pace(task, task.pool, before, self._rest(task), elapsed)
-            _, other = self._corrected(task, look, now)
+            _, other, _ = self._corrected(task, look, now)
             left = Left(min(left.low, other.low), min(left.median, other.median), min(left.high, other.high))
         return left
 
