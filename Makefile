@@ -54,6 +54,9 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/redis_away.py
 	$(BIN)/python benchmarks/reconnect.py
+	$(BIN)/python benchmarks/eta_replay.py
+	$(BIN)/python benchmarks/eta_replay.py --costs
+	$(BIN)/python benchmarks/analysis.py
 
 clean:
 	rm -rf $(VENV) js/node_modules src/headway/static src/headway/labextension test-artifacts dist

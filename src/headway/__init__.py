@@ -75,6 +75,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "analysis":
+        return import_module("headway.analysis")
     for module, names in _MODULES.items():
         if name in names:
             value = globals()[name] = getattr(import_module(module), name)

@@ -1,6 +1,7 @@
 """The estimates of a process's own tasks: made from their states, on the reporter's thread.
 
-A task is estimated anew when its stage changes, and at most once a second. What was said is kept until the
+A task is estimated anew when its stage changes, when it passes one of `MARKS`, and else at most once a second, so
+that a task of a second has heard of its own pace too. What was said is kept until the
 task is over, and goes into its record with what happened.
 """
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # How often a task is estimated while its stage goes on.
 INTERVAL_S = 1.0
+# Overall progress, in percent, at which a task is estimated anew: the shares that the accuracy is judged at.
+MARKS = tuple(100.0 * share for share in ASKED_AT[1:])
 # Of what was said of a task: all at stage changes, and so many of the others, evenly thinned.
 KEPT_SAID = 128
 # History is worth more than a guess from so many runs on.
@@ -45,6 +48,7 @@ class _Followed:
         self.entered: str | None = None
         self.asked_at: float | None = None
         self.version = -1
+        self.marks = 0
         self.said: list[Said] = []
         self.is_weighed = False
 
@@ -90,7 +94,10 @@ class Forecasts:
         known = self._follow(task, now)
         running = task.stage(task.current_stage) if task.current_stage else None
         has_changed = self._observe(known, task, running, now)
-        if not has_changed and known.asked_at is not None and now - known.asked_at < INTERVAL_S:
+        marks = bisect_right(MARKS, task.overall_progress)
+        is_due = has_changed or marks > known.marks
+        known.marks = marks
+        if not is_due and known.asked_at is not None and now - known.asked_at < INTERVAL_S:
             return task
         if not known.is_weighed:
             task = self._weigh(known, task)
