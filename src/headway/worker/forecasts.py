@@ -1,8 +1,8 @@
 """The estimates of a process's own tasks: made from their states, on the reporter's thread.
 
-A task is estimated anew when its stage changes, when it passes one of `MARKS`, and else at most once a second,
-so that a task of a second has heard of its own pace too. What was said is kept until the task is over, and goes
-into its record with what happened.
+A task is estimated anew when its stage changes, when it passes one of `MARKS`, and else at most once a
+second, so that a task of a second has heard of its own pace too. What was said is kept until the task is
+over, and goes into its record with what happened.
 """
 
 from __future__ import annotations
