@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -148,3 +150,48 @@ def test_a_view_that_cannot_be_made_does_not_stop_the_job(
 
 def test_outside_a_notebook_there_is_no_view() -> None:
     assert not api.in_notebook()
+
+
+class TestHistory:
+    def test_what_ran_is_a_row_and_what_was_said_of_it_are_rows(self) -> None:
+        for _ in range(4):
+            with headway.task("portrait", stages={"load": 1, "run": 9}, show=False) as task:
+                with task.stage("load"):
+                    pass
+                for _ in task.track(range(3), stage="run"):
+                    time.sleep(0.05)
+            task.flush()
+        history = headway.history("portrait")
+        assert history["status"].tolist() == ["completed"] * 4
+        assert history["total_s"].between(0.15, 5).all()
+        assert headway.history("portrait", by="stage")["stage"].tolist() == ["load", "run"] * 4
+        said = headway.accuracy("portrait")
+        assert set(said["share"].dropna()) <= {0.0, 0.1, 0.25, 0.5, 0.75, 0.9}
+        assert said["completions"].max() == 3
+        assert (said["low_s"] <= said["median_s"]).all()
+        assert headway.accuracy("another").empty
+        assert headway.analysis.summarize(said, by="share").index.name == "share"
+
+    def test_rows_of_something_else_are_refused(self) -> None:
+        with pytest.raises(UsageError, match="expected by to be one of task, stage, got 'day'"):
+            headway.history(by="day")
+
+
+def test_a_new_process_knows_what_another_has_learned(start_python: Start) -> None:
+    for _ in range(4):
+        with headway.task("shared", stages={"run": 1}, show=False) as task:
+            for _ in task.track(range(3), stage="run"):
+                time.sleep(0.05)
+        task.flush()
+    code = """
+        import headway, time
+        with headway.task("shared", stages={"run": 1}, show=False) as task:
+            deadline = time.monotonic() + 10
+            while task.progress.eta is None and time.monotonic() < deadline:
+                task.update(0.0)
+                time.sleep(0.02)
+            print(task.progress.eta.basis)
+    """
+    process = start_python(textwrap.dedent(code))
+    output, _ = process.communicate(timeout=30)
+    assert output.startswith("4 runs of this template")

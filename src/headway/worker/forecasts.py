@@ -107,14 +107,13 @@ class Forecasts:
             self._keep(known, Said(now, estimate, known.entered if has_changed else None))
         return replace(task, eta=estimate)
 
-    def over(self, task: TaskProgress) -> TaskHistory | None:
-        """Return the record of a task that is over, with what was said of it; once."""
-        known = self._followed.pop(task.task_id, None)
+    def over(self, task: TaskProgress) -> TaskHistory:
+        """Return the record of a task that is over, with what was said of it."""
         if self._predictor is None:
-            return None if known is None else _described(history_of(task))
-        if known is None:
-            return None
+            return _described(history_of(task))
         end = task.finished_at if task.finished_at is not None else task.updated_at
+        known = self._follow(task, end)
+        del self._followed[task.task_id]
         self._observe(known, task, None, end)
         taught = self._predictor.ended(task.task_id, task.status, end)
         record = history_of(task, predictions=_in_force(known, end))

@@ -351,6 +351,7 @@ class Reporter:
             if self._tasks.get(task.task_id) is not task:
                 return
             del self._tasks[task.task_id]
+        self.forecasts.forget(task.task_id)
         self._listeners.forget({task.task_id})
 
     def _bound_undelivered(self) -> None:

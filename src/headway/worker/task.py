@@ -29,6 +29,7 @@ from headway.models import (
     parse_level,
     plain_values,
 )
+from headway.records import TaskHistory
 from headway.store.reports import Report
 from headway.worker.loop import Loop
 from headway.worker.nesting import LoopStack
@@ -89,6 +90,7 @@ class Task:
         self._shows_itself = show
         self._lock = threading.RLock()
         self._is_detached = False
+        self._is_recorded = False
         self._is_changed = resumption is None
         # What the running stage was told since the last look: folded into the state by `report`.
         self._told: dict[str, Any] = {}
@@ -429,8 +431,15 @@ class Task:
                 entries=entries,
                 first_log_id=self._outbox.first_log_id,
                 preview=preview,
-                record=forecasts.over(self._state) if state.status.is_over else None,
+                record=self._recorded(),
             )
+
+    def _recorded(self) -> TaskHistory | None:
+        """Return what is kept of the task, once, when it is over."""
+        if self._is_recorded or not self._state.status.is_over:
+            return None
+        self._is_recorded = True
+        return self._reporter.forecasts.over(self._state)
 
     @property
     def is_delivered(self) -> bool:

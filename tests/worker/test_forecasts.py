@@ -1,0 +1,223 @@
+"""The estimates of a process's own tasks: when they are made, what is kept of them, what is learned."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from msgspec.structs import replace
+
+from headway import transitions
+from headway.models import StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.records import ASKED_AT, TaskHistory, history_of
+from headway.stages import parse_stages
+from headway.worker.forecasts import KEPT_SAID, Forecasts, device_name
+
+T0 = 1_763_800_000.0
+STAGES = parse_stages({"queue": 0.05, "loading": 0.15, "generation": 0.8})
+
+
+@pytest.fixture
+def forecasts() -> Forecasts:
+    made = Forecasts()
+    made.load()
+    return made
+
+
+def new(task_id: str = "a", *, at: float = T0) -> TaskProgress:
+    return transitions.create(task_id, "portrait", STAGES, now=Timestamp(at), params={"steps": 20})
+
+
+def enter(task: TaskProgress, stage: str, at: float) -> TaskProgress:
+    return transitions.start_stage(task, stage, now=Timestamp(at))
+
+
+def advance(task: TaskProgress, progress: float, at: float) -> TaskProgress:
+    assert task.current_stage is not None
+    return transitions.update_stage(task, task.current_stage, now=Timestamp(at), progress=progress)
+
+
+def finish(task: TaskProgress, at: float, status: TaskStatus = TaskStatus.COMPLETED) -> TaskProgress:
+    return transitions.finish(task, status, now=Timestamp(at))
+
+
+def live(
+    forecasts: Forecasts, task_id: str, *, at: float, status: TaskStatus = TaskStatus.COMPLETED
+) -> TaskHistory:
+    """One second in the queue, two of loading, ten of generation, looked at every half second."""
+    task = forecasts.estimate(new(task_id, at=at), at)
+    task = forecasts.estimate(enter(task, "loading", at + 1), at + 1)
+    task = enter(task, "generation", at + 3)
+    for half in range(1, 20):
+        task = forecasts.estimate(advance(task, half / 20, at + 3 + half / 2), at + 3 + half / 2)
+    return forecasts.over(finish(task, at + 13, status))
+
+
+def test_a_task_has_an_estimate_at_once_where_history_is_known(forecasts: Forecasts) -> None:
+    for number in range(6):
+        live(forecasts, f"h{number}", at=T0 + 20 * number)
+    task = forecasts.estimate(new("x", at=T0 + 200), T0 + 200)
+    assert task.eta is not None
+    assert task.eta.median - (T0 + 200) == pytest.approx(13, rel=0.1)
+    assert task.eta.basis == "6 runs of this template"
+    assert [stage.id for stage in task.eta.stages] == ["queue", "loading", "generation"]
+
+
+def test_the_stages_weigh_what_they_take_from_the_third_run_on(forecasts: Forecasts) -> None:
+    for number in range(3):
+        assert forecasts.estimate(new(), T0).stages[2].weight == 0.8
+        forecasts.forget("a")
+        live(forecasts, f"h{number}", at=T0 + 20 * number)
+    task = forecasts.estimate(new("x", at=T0 + 200), T0 + 200)
+    loading, generation = task.stages[1].weight, task.stages[2].weight
+    assert generation / loading == pytest.approx(5, rel=0.1)
+    task = advance(enter(enter(task, "loading", T0 + 201), "generation", T0 + 203), 0.35, T0 + 206.5)
+    assert forecasts.estimate(task, T0 + 206.5).overall_progress == pytest.approx(50, abs=2)
+
+
+def test_overall_progress_does_not_fall_when_the_weights_are_learned_on_the_way(forecasts: Forecasts) -> None:
+    task = enter(enter(new("x"), "loading", T0), "generation", T0 + 1)
+    task = forecasts.estimate(task, T0 + 1)
+    before = task.overall_progress
+    forecasts.learn([live(_loaded(), f"h{number}", at=T0 - 100) for number in range(5)])
+    task = forecasts.estimate(task, T0 + 3)
+    assert task.stages[2].weight > 5
+    assert task.overall_progress >= before
+
+
+def test_between_stage_changes_and_marks_it_is_estimated_once_a_second(forecasts: Forecasts) -> None:
+    task = enter(enter(new(), "loading", T0), "generation", T0)
+    task = forecasts.estimate(advance(task, 0.5, T0 + 5), T0 + 5)
+    first = task.eta
+    assert first is not None
+    task = forecasts.estimate(advance(task, 0.52, T0 + 5.5), T0 + 5.5)
+    assert task.eta is first
+    assert not forecasts.is_due(task, T0 + 5.9)
+    assert forecasts.is_due(task, T0 + 6)
+    task = forecasts.estimate(task, T0 + 6)
+    assert task.eta is not first
+    passed = forecasts.estimate(advance(task, 0.8, T0 + 6.1), T0 + 6.1)
+    assert passed.eta is not task.eta, "it passed three quarters"
+
+
+def test_what_was_said_is_kept_with_what_happened(forecasts: Forecasts) -> None:
+    for number in range(4):
+        live(forecasts, f"h{number}", at=T0 + 20 * number)
+    record = live(forecasts, "x", at=T0 + 200)
+    assert record.total_s == 13
+    assert [(stage.id, stage.duration_s) for stage in record.stages] == [
+        ("queue", 1.0),
+        ("loading", 2.0),
+        ("generation", 10.0),
+    ]
+    shares = [said.share for said in record.predictions if said.share is not None]
+    assert shares == list(ASKED_AT)
+    begun = [said.stage for said in record.predictions if said.stage is not None]
+    assert begun == ["queue", "loading", "generation"]
+    half = next(said for said in record.predictions if said.share == 0.5)
+    assert half.elapsed_s == 6.5
+    assert half.low_s <= half.median_s <= half.high_s
+    assert half.median_s == pytest.approx(6.5, rel=0.1)
+    assert record.evidence
+    assert record.host
+    assert record.peak_rss_bytes is None or record.peak_rss_bytes > 1_000_000
+
+
+def test_a_task_that_was_over_before_anybody_looked_has_a_record_without_predictions(
+    forecasts: Forecasts,
+) -> None:
+    task = finish(enter(new(), "loading", T0 + 1), T0 + 3)
+    record = forecasts.over(task)
+    assert [stage.duration_s for stage in record.stages] == [1.0, 2.0, None]
+    assert record.predictions == ()
+    assert not forecasts._followed
+
+
+def test_before_it_is_loaded_nothing_is_said_and_the_record_is_kept() -> None:
+    forecasts = Forecasts()
+    task = enter(new(), "loading", T0 + 1)
+    assert forecasts.estimate(task, T0 + 2).eta is None
+    assert not forecasts.is_due(task, T0 + 9)
+    forecasts.learn([])
+    forecasts.forget("a")
+    record = forecasts.over(finish(task, T0 + 3))
+    assert record.total_s == 3
+    assert record.evidence is None
+
+
+@pytest.mark.parametrize("status", [TaskStatus.FAILED, TaskStatus.CANCELLED])
+def test_a_task_cut_short_is_kept_and_teaches_no_duration(forecasts: Forecasts, status: TaskStatus) -> None:
+    record = live(forecasts, "x", at=T0, status=status)
+    assert record.status is status
+    assert record.evidence is None
+    assert forecasts.estimate(new("y", at=T0 + 100), T0 + 100).eta is None
+
+
+def test_a_later_attempt_counts_from_as_far_back_as_was_worked(forecasts: Forecasts) -> None:
+    for number in range(5):
+        live(forecasts, f"h{number}", at=T0 - 1_000 + 20 * number)
+    task = enter(enter(new("x"), "loading", T0 + 1), "generation", T0 + 3)
+    task = advance(task, 0.5, T0 + 8)
+    task = transitions.resume(replace(task, status=TaskStatus.LOST), now=Timestamp(T0 + 508))
+    task = forecasts.estimate(task, T0 + 508)
+    assert task.eta is not None
+    assert task.eta.median - (T0 + 508) == pytest.approx(5, rel=0.2)
+    record = forecasts.over(finish(advance(task, 0.9, T0 + 512), T0 + 513))
+    assert record.attempt == 2
+    assert record.total_s == pytest.approx(13, abs=0.1)
+
+
+def test_a_silent_task_is_estimated_anew_and_one_that_history_reaches_late_too(forecasts: Forecasts) -> None:
+    task = forecasts.estimate(new("x"), T0)
+    assert task.eta is None
+    assert not forecasts.is_due(task, T0 + 5), "nothing has become known"
+    forecasts.learn([live(_loaded(), f"h{number}", at=T0 - 100) for number in range(3)])
+    assert forecasts.is_due(task, T0 + 5)
+    assert forecasts.estimate(task, T0 + 5).eta is not None
+
+
+def test_what_is_kept_of_a_long_task_is_bounded(forecasts: Forecasts) -> None:
+    task = enter(enter(new(), "loading", T0), "generation", T0)
+    for second in range(1, 5 * KEPT_SAID):
+        task = advance(task, min(0.99, second / 1_000), T0 + second)
+        task = forecasts.estimate(task, T0 + second)
+    said = forecasts._followed["a"].said
+    assert len(said) <= KEPT_SAID
+    assert said[0].stage == "generation"
+    assert said[-1].at == T0 + 5 * KEPT_SAID - 1
+
+
+def test_the_end_takes_the_estimate_away(forecasts: Forecasts) -> None:
+    task = enter(enter(new(), "loading", T0), "generation", T0)
+    task = forecasts.estimate(advance(task, 0.5, T0 + 5), T0 + 5)
+    over = replace(finish(task, T0 + 9), eta=task.eta)
+    assert forecasts.estimate(over, T0 + 9).eta is None
+    assert all(stage.status is StageStatus.COMPLETED for stage in over.stages[:3])
+
+
+def test_a_record_is_of_what_the_state_says() -> None:
+    task = replace(finish(enter(new(), "loading", T0 + 1), T0 + 3), template_version="2", device="H100")
+    record = history_of(task)
+    assert (record.template_version, record.device, record.params) == ("2", "H100", {"steps": 20})
+
+
+def test_the_gpu_is_named_where_torch_uses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device_name() is None
+    cuda = SimpleNamespace(is_initialized=lambda: True, get_device_name=lambda: "NVIDIA H100")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert device_name() == "NVIDIA H100"
+    monkeypatch.setattr(cuda, "is_initialized", lambda: False)
+    assert device_name() is None
+
+    def broken() -> bool:
+        raise RuntimeError("the driver is gone")
+
+    monkeypatch.setattr(cuda, "is_initialized", broken)
+    assert device_name() is None
+
+
+def _loaded() -> Forecasts:
+    made = Forecasts()
+    made.load()
+    return made
