@@ -221,3 +221,20 @@ def _loaded() -> Forecasts:
     made = Forecasts()
     made.load()
     return made
+
+
+def test_a_defect_of_the_predictor_takes_the_estimate_away_and_nothing_else(
+    forecasts: Forecasts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    task = enter(new(), "loading", T0)
+    for method in ("predict", "ended", "learn"):
+        monkeypatch.setattr(forecasts._predictor, method, broken)
+    assert forecasts.estimate(task, T0 + 1) == task
+    over = finish(task, T0 + 3)
+    assert forecasts.over(over).total_s == 3
+    forecasts.learn([history_of(over)])
+    assert "cannot be estimated" in caplog.text
+    assert "cannot be learned" in caplog.text

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
+from headway.diagnostics import warn_once
 from headway.models import Estimate, StageProgress, StageStatus, TaskProgress, TaskStatus
 from headway.records import ASKED_AT, Prediction, TaskHistory, history_of, total_elapsed
 from headway.stages import overall_progress
@@ -74,10 +75,14 @@ class Forecasts:
 
     def learn(self, records: Iterable[TaskHistory]) -> None:
         """Learn from tasks that are over."""
-        if self._predictor is not None:
+        if self._predictor is None:
+            return
+        try:
             for record in records:
                 self._version += self._predictor.learn(record)
             self._predictor.settle()
+        except Exception as error:  # a defect in what is learned must not end the reporting
+            warn_once("history", "the history of a template cannot be learned: %r", error)
 
     def is_due(self, task: TaskProgress, now: float) -> bool:
         """Whether a task is to be estimated though nothing was heard of it."""
@@ -89,8 +94,15 @@ class Forecasts:
 
     def estimate(self, task: TaskProgress, now: float) -> TaskProgress:
         """Return the task with the estimate that holds now, its stages weighed as was learned."""
-        if task.status.is_over or self._predictor is None:
-            return task if task.eta is None else replace(task, eta=None)
+        if not task.status.is_over and self._predictor is not None:
+            try:
+                return self._estimated(self._predictor, task, now)
+            except Exception as error:  # nor must one in an estimate
+                warn_once("estimate", "task %s cannot be estimated: %r", task.task_id, error)
+                self._followed.pop(task.task_id, None)
+        return task if task.eta is None else replace(task, eta=None)
+
+    def _estimated(self, predictor: ETAPredictor, task: TaskProgress, now: float) -> TaskProgress:
         known = self._follow(task, now)
         running = task.stage(task.current_stage) if task.current_stage else None
         has_changed = self._observe(known, task, running, now)
@@ -102,24 +114,31 @@ class Forecasts:
         if not known.is_weighed:
             task = self._weigh(known, task)
         known.asked_at, known.version = now, self._version
-        estimate = self._predictor.predict(task.task_id, now)
+        estimate = predictor.predict(task.task_id, now)
         if estimate is not None:
             self._keep(known, Said(now, estimate, known.entered if has_changed else None))
         return replace(task, eta=estimate)
 
     def over(self, task: TaskProgress) -> TaskHistory:
         """Return the record of a task that is over, with what was said of it."""
-        if self._predictor is None:
-            return _described(history_of(task))
+        record = history_of(task)
+        if self._predictor is not None:
+            try:
+                record = self._taught(self._predictor, task)
+            except Exception as error:
+                warn_once("estimate", "task %s cannot be learned from: %r", task.task_id, error)
+        return _described(record)
+
+    def _taught(self, predictor: ETAPredictor, task: TaskProgress) -> TaskHistory:
         end = task.finished_at if task.finished_at is not None else task.updated_at
         known = self._follow(task, end)
         del self._followed[task.task_id]
         self._observe(known, task, None, end)
-        taught = self._predictor.ended(task.task_id, task.status, end)
+        taught = predictor.ended(task.task_id, task.status, end)
         record = history_of(task, predictions=_in_force(known, end))
         if taught is not None and task.status is TaskStatus.COMPLETED:
             record = replace(record, evidence=taught.evidence)
-        return _described(record)
+        return record
 
     def forget(self, task_id: str) -> None:
         """Forget a task that is another process's now."""
