@@ -16,14 +16,15 @@ import msgspec
 
 from headway.eta.calibration import Answer, correct
 from headway.eta.estimates import BY_PACE, BY_WEIGHT, Look, as_estimate
-from headway.eta.features import Features, read_features
+from headway.eta.features import read_features
 from headway.eta.knowledge import Knowledge
 from headway.eta.lessons import UNIT, Lesson, pack
 from headway.eta.pace import EDGES, Course, Prior, blend
-from headway.eta.pool import Array, Pool, build_pool
+from headway.eta.pool import Pool, build_pool
 from headway.eta.queueing import SHORT_WAIT, Line, Moments, moments, quantiles, waits
-from headway.eta.runs import WARM, Family, Template
+from headway.eta.runs import WARM
 from headway.eta.survival import Left
+from headway.eta.told import Told
 from headway.models import Estimate, StageStatus, TaskStatus, Timestamp
 from headway.records import StageRecord, TaskHistory
 
@@ -65,48 +66,6 @@ REMEMBERED = 0.05
 SCHEDULED_S = 0.001
 
 
-class _Told:
-    """What is known of one task that is not over."""
-
-    def __init__(
-        self,
-        task_id: str,
-        template_id: str,
-        family: Family,
-        template: Template,
-        features: Features,
-        now: float,
-    ) -> None:
-        self.task_id = task_id
-        self.template_id = template_id
-        self.family = family
-        self.template = template
-        self.features = features
-        self.submitted = now
-        self.stage = -1
-        self.stage_began = now
-        self.durations = [0.0] * len(family.stages)
-        self.begun = [False] * len(family.stages)
-        self.course: Course | None = None
-        self.courses: dict[int, Course] = {}
-        self.pool: Pool | None = None
-        self.pool_of: tuple[int, int] | None = None
-        # What each way of weighing runs expected when the task was first asked for.
-        self.experts: Array | None = None
-        self.priors: dict[int, Prior] = {}
-        self.answers: list[Answer] = []
-        self.ways: tuple[float, float] | None = None
-        # The finish times last given, and since when nothing was heard.
-        self.given: tuple[float, float, float] | None = None
-        self.given_for: tuple[object, ...] = ()
-        self.needs: tuple[float, Moments] | None = None
-        # Whether a worker was free for it when it was submitted.
-        self.was_idle = False
-        # Facts that only the record carries.
-        self.facts: dict[str, Any] = {}
-        self.weights: Sequence[float] | None = None
-
-
 class Ahead(NamedTuple):
     """A wait for a worker: its moments, how many tasks come first, and whether a worker is free already."""
 
@@ -141,8 +100,8 @@ class ETAPredictor:
 
     def __init__(self) -> None:
         self._knowledge = Knowledge()
-        self._tasks: OrderedDict[str, _Told] = OrderedDict()
-        self._line: Line[_Told] = Line()
+        self._tasks: OrderedDict[str, Told] = OrderedDict()
+        self._line: Line[Told] = Line()
         self._now = 0.0
         # How many things were told of any task.
         self._told = 0
@@ -200,7 +159,7 @@ class ETAPredictor:
         family = self._knowledge.family(names)
         template = self._knowledge.template(family, template_id, template_version)
         features = read_features(template_id, params, device=device)
-        task = _Told(task_id, template_id, family, template, features, now)
+        task = Told(task_id, template_id, family, template, features, now)
         if family.has_queue:
             task.was_idle = self._line.is_idle
             follows = self._line.join(task_id, task, template_id)
@@ -245,7 +204,7 @@ class ETAPredictor:
             self._now = float(now)
         return self._now
 
-    def _enter(self, task: _Told, stage: int, now: float) -> None:
+    def _enter(self, task: Told, stage: int, now: float) -> None:
         self._close_stage(task, now)
         # A stage that is gone back to counts from as far back as it has lasted.
         task.stage, task.stage_began = stage, now - task.durations[stage]
@@ -255,7 +214,7 @@ class ETAPredictor:
         if not (task.family.has_queue and stage == 0):
             self._line.start(task.task_id, task, waited=now - task.submitted if task.was_idle else None)
 
-    def _close_stage(self, task: _Told, now: float) -> None:
+    def _close_stage(self, task: Told, now: float) -> None:
         if task.stage >= 0:
             task.durations[task.stage] = max(now - task.stage_began, 0.0)
         elif task.family.has_queue:
@@ -300,14 +259,14 @@ class ETAPredictor:
             runs=task.template.count,
         )
 
-    def _corrected(self, task: _Told, look: Look, now: float) -> tuple[Answer, Left, float | None]:
+    def _corrected(self, task: Told, look: Look, now: float) -> tuple[Answer, Left, float | None]:
         """Return an answer, the seconds left by it, and how often such ranges held lately."""
         elapsed = max(now - task.submitted, 0.0)
         factors = task.template.calibration.factors(self._knowledge.calibration, look.kind)
         answer, median = correct(factors, look.kind, elapsed, look.left)
         return answer, Left(answer.low, median, answer.high), factors.held
 
-    def _no_later(self, task: _Told, course: Course, left: Left, now: float) -> Left:
+    def _no_later(self, task: Told, course: Course, left: Left, now: float) -> Left:
         """See that what holds from an edge on says no later end than what held just before it would."""
         elapsed = max(now - task.stage_began, 0.0)
         for before in course.just_before():
@@ -316,11 +275,11 @@ class ETAPredictor:
             left = Left(min(left.low, other.low), min(left.median, other.median), min(left.high, other.high))
         return left
 
-    def _rest(self, task: _Told) -> int | None:
+    def _rest(self, task: Told) -> int | None:
         """Return the column of what follows the running stage."""
         return task.family.rest(task.stage + 1) if task.stage + 1 < len(task.family.stages) else None
 
-    def _remember(self, task: _Told, answer: Answer) -> None:
+    def _remember(self, task: Told, answer: Answer) -> None:
         """Keep an answer that is apart enough from the last, to score it when the task is over."""
         last = task.answers[-1] if task.answers else None
         is_apart = last is None or answer.kind != last.kind or answer.elapsed > APART * last.elapsed
@@ -329,7 +288,7 @@ class ETAPredictor:
                 del task.answers[1::2]
             task.answers.append(answer)
 
-    def _steady(self, task: _Told, now: float, left: Left) -> tuple[float, float, float]:
+    def _steady(self, task: Told, now: float, left: Left) -> tuple[float, float, float]:
         """Return the finish times; while nothing is heard, none becomes earlier."""
         low, median, high = now + left.low, now + left.median, now + left.high
         # What is heard of others is news for who waits for them, and what was learned is news for all.
@@ -345,7 +304,7 @@ class ETAPredictor:
         task.given = min(max(low, now), median), median, max(high, median)
         return task.given
 
-    def _pool(self, task: _Told) -> Pool | None:
+    def _pool(self, task: Told) -> Pool | None:
         """Return the sample for a task: anew when its template has learned, or while that is cold."""
         self._knowledge.settle()
         template, family = task.template, task.family
@@ -366,7 +325,7 @@ class ETAPredictor:
         task.pool, task.pool_of = pool, version
         return pool
 
-    def _look(self, task: _Told, now: float) -> Look | None:
+    def _look(self, task: Told, now: float) -> Look | None:
         """Find the seconds left, before they are calibrated."""
         family, pool = task.family, self._pool(task)
         if task.task_id in self._line.waiting:
@@ -391,7 +350,7 @@ class ETAPredictor:
         )
 
     def _look_by_pace(
-        self, task: _Told, pool: Pool | None, course: Course, rest: int | None, elapsed: float
+        self, task: Told, pool: Pool | None, course: Course, rest: int | None, elapsed: float
     ) -> Look:
         """Blend the running stage's pace with history, and add what follows it."""
         progress, edge = course.progress, course.edge
@@ -433,7 +392,7 @@ class ETAPredictor:
             basis=BY_PACE, late=late, stalled=stalled,
         )  # fmt: skip
 
-    def _prior(self, task: _Told, pool: Pool, elapsed: float) -> tuple[Prior, Left]:
+    def _prior(self, task: Told, pool: Pool, elapsed: float) -> tuple[Prior, Left]:
         """Say what history does of the running stage, which has lasted so long already."""
         template = task.template
         left = pool.left(task.stage, None, elapsed)
@@ -444,7 +403,7 @@ class ETAPredictor:
         task.priors.setdefault(task.stage, prior)
         return prior, left
 
-    def _look_by_weight(self, task: _Told, elapsed: float) -> Look | None:
+    def _look_by_weight(self, task: Told, elapsed: float) -> Look | None:
         """Guess a stage without progress by its weight, where most of the task was timed."""
         weights = task.weights
         if weights is None:
@@ -462,7 +421,7 @@ class ETAPredictor:
         whole = self._add_by_weight(task, left, expected)
         return Look("weight", _positive(whole), None, current=task.stage, stage_left=left, basis=BY_WEIGHT)
 
-    def _add_by_weight(self, task: _Told, left: Left, stage_s: float) -> Left:
+    def _add_by_weight(self, task: Told, left: Left, stage_s: float) -> Left:
         """Add the stages to come, as long as their weights say beside the running one's."""
         if task.weights is None:
             return left
@@ -470,7 +429,7 @@ class ETAPredictor:
         rest = stage_s / task.weights[task.stage] * later
         return Left(left.low + rest / WEIGHT_FACTOR, left.median + rest, left.high + rest * WEIGHT_FACTOR)
 
-    def _look_from_queue(self, task: _Told, pool: Pool, now: float) -> Look:
+    def _look_from_queue(self, task: Told, pool: Pool, now: float) -> Look:
         """Say when a waiting task ends: by those ahead of it, or by how long such tasks took in all."""
         family = task.family
         elapsed = max(now - task.submitted, 0.0)
@@ -491,7 +450,7 @@ class ETAPredictor:
         waits = quantiles(ahead.wait) if ahead.wait.mean > 0.0 else Left(0.0, 0.0, 0.0)
         return Look(kind, _positive(left), pool, current=0, stage_left=waits, wait=waits, ahead=ahead.tasks)
 
-    def _ahead(self, task: _Told, now: float) -> Ahead:
+    def _ahead(self, task: Told, now: float) -> Ahead:
         line = self._line
         place, waited = self._schedule(now).get(task.task_id, (0, Moments(0.0, 0.0)))
         if line.workers - len(line.running) > place:
@@ -518,12 +477,12 @@ class ETAPredictor:
         self._scheduled = (now, self._told, known)
         return known
 
-    def _service(self, task: _Told) -> Moments:
+    def _service(self, task: Told) -> Moments:
         """Say what a waiting task will need once it runs."""
         pool = task.pool if task.pool is not None else self._pool(task)
         return Moments(0.0, 0.0) if pool is None else moments(pool.left(task.family.run, None, 0.0))
 
-    def _needs(self, task: _Told, now: float) -> Moments:
+    def _needs(self, task: Told, now: float) -> Moments:
         """Say what a running task still needs."""
         if task.needs is not None:
             since, needed = task.needs
@@ -575,7 +534,7 @@ class ETAPredictor:
         )
         return record
 
-    def _lesson(self, task: _Told, now: float) -> Lesson:
+    def _lesson(self, task: Told, now: float) -> Lesson:
         total = max(now - task.submitted, 0.0)
         readings: list[tuple[int, ...]] = []
         fits = []
@@ -668,7 +627,7 @@ def _positive(left: Left) -> Left:
     return Left(min(max(left.low, 0.0), median), median, max(left.high, median))
 
 
-def _lateness(task: _Told, pool: Pool, elapsed: float, ran: float) -> tuple[bool, bool]:
+def _lateness(task: Told, pool: Pool, elapsed: float, ran: float) -> tuple[bool, bool]:
     """Whether a task takes longer than nine in ten did, and whether it has stalled."""
     late = ran > pool.left(task.family.run, None, 0.0).high
     course = task.course
