@@ -15,8 +15,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headway.eta.calibration import Answer, correct
-from headway.eta.estimates import BY_PACE, BY_WEIGHT, Look, as_estimate
+from headway.eta.estimates import BY_PACE, Look, as_estimate
 from headway.eta.features import read_features
+from headway.eta.guesses import (
+    STALLED_SILENCES,
+    STALLED_UNKNOWN_S,
+    add_by_weight,
+    lateness,
+    look_by_weight,
+    positive,
+)
 from headway.eta.knowledge import Knowledge
 from headway.eta.lessons import UNIT, Lesson, pack
 from headway.eta.pace import EDGES, Course, Prior, blend
@@ -47,14 +55,6 @@ STRETCHES = (0.22, 0.5, 0.8)
 # An answer is scored when the elapsed time is by so much beyond that of the last one, or of another kind.
 APART = 1.15
 MAX_ANSWERS = 32
-# A stage that takes so many times what nine in ten took, and was silent for so many of its longest silences
-# and seconds, has stalled.
-STALLED_TIMES, STALLED_SILENCES, STALLED_S = 3.0, 5.0, 1.0
-STALLED_UNKNOWN_S = 30.0
-# Without history the stages still to come are guessed by their weights: right within this factor.
-WEIGHT_FACTOR = 2.0
-# Weights speak for a stage without progress once this much of the task was timed.
-MIN_TIMED_WEIGHT = 0.5
 # Whoever is told of ten years is told nothing.
 MAX_LEFT_S = 10 * 365 * 86_400.0
 LEAST_S = 1e-3
@@ -338,15 +338,15 @@ class ETAPredictor:
         if course is not None and course.progress > 0.0:
             return self._look_by_pace(task, pool, course, rest, elapsed)
         if pool is None:
-            return self._look_by_weight(task, elapsed)
+            return look_by_weight(task, elapsed)
         left = pool.left(task.stage, rest, elapsed)
         ran = now - task.submitted - (task.durations[0] if family.has_queue else 0.0)
         share = ran / pool.typical(family.run)
         kind = "final" if rest is None else f"stage{sum(share >= edge for edge in LATENESS)}"
         stage_left = left if rest is None else pool.left(task.stage, None, elapsed)
-        late, stalled = _lateness(task, pool, elapsed, ran)
+        late, stalled = lateness(task, pool, elapsed, ran)
         return Look(
-            kind, _positive(left), pool, current=task.stage, stage_left=stage_left, late=late, stalled=stalled
+            kind, positive(left), pool, current=task.stage, stage_left=stage_left, late=late, stalled=stalled
         )
 
     def _look_by_pace(
@@ -375,7 +375,7 @@ class ETAPredictor:
         kind = f"pace{sum(passed >= stretch for stretch in STRETCHES)}"
         late = stalled = False
         if pool is None:
-            whole = self._add_by_weight(task, stage_left, elapsed + median)
+            whole = add_by_weight(task, stage_left, elapsed + median)
             silence = elapsed - course.updated
             stalled = silence > max(STALLED_UNKNOWN_S, 4.0 * STALLED_SILENCES * course.longest)
         else:
@@ -386,9 +386,9 @@ class ETAPredictor:
                 - task.submitted
                 - (task.durations[0] if task.family.has_queue else 0.0)
             )
-            late, stalled = _lateness(task, pool, elapsed, ran)
+            late, stalled = lateness(task, pool, elapsed, ran)
         return Look(
-            kind, _positive(whole), pool, current=task.stage, stage_left=stage_left, pace_share=pace_share,
+            kind, positive(whole), pool, current=task.stage, stage_left=stage_left, pace_share=pace_share,
             basis=BY_PACE, late=late, stalled=stalled,
         )  # fmt: skip
 
@@ -402,32 +402,6 @@ class ETAPredictor:
         prior = Prior(log_s, sigma, self._knowledge.odds(template))
         task.priors.setdefault(task.stage, prior)
         return prior, left
-
-    def _look_by_weight(self, task: Told, elapsed: float) -> Look | None:
-        """Guess a stage without progress by its weight, where most of the task was timed."""
-        weights = task.weights
-        if weights is None:
-            return None
-        first = 1 if task.family.has_queue else 0
-        timed = [stage for stage in range(first, task.stage) if task.begun[stage]]
-        timed_weight = sum(weights[stage] for stage in timed)
-        if timed_weight < MIN_TIMED_WEIGHT * sum(weights):
-            return None
-        expected = sum(task.durations[stage] for stage in timed) / timed_weight * weights[task.stage]
-        if elapsed >= expected:
-            return None
-        median = expected - elapsed
-        left = Left(median / WEIGHT_FACTOR, median, median * WEIGHT_FACTOR)
-        whole = self._add_by_weight(task, left, expected)
-        return Look("weight", _positive(whole), None, current=task.stage, stage_left=left, basis=BY_WEIGHT)
-
-    def _add_by_weight(self, task: Told, left: Left, stage_s: float) -> Left:
-        """Add the stages to come, as long as their weights say beside the running one's."""
-        if task.weights is None:
-            return left
-        later = sum(task.weights[task.stage + 1 :])
-        rest = stage_s / task.weights[task.stage] * later
-        return Left(left.low + rest / WEIGHT_FACTOR, left.median + rest, left.high + rest * WEIGHT_FACTOR)
 
     def _look_from_queue(self, task: Told, pool: Pool, now: float) -> Look:
         """Say when a waiting task ends: by those ahead of it, or by how long such tasks took in all."""
@@ -448,7 +422,7 @@ class ETAPredictor:
         left = by_line if self._knowledge.trusts_line else by_history
         kind = ("queue" if elapsed > 0.0 else "start") + ("" if ahead.is_idle else "_behind")
         waits = quantiles(ahead.wait) if ahead.wait.mean > 0.0 else Left(0.0, 0.0, 0.0)
-        return Look(kind, _positive(left), pool, current=0, stage_left=waits, wait=waits, ahead=ahead.tasks)
+        return Look(kind, positive(left), pool, current=0, stage_left=waits, wait=waits, ahead=ahead.tasks)
 
     def _ahead(self, task: Told, now: float) -> Ahead:
         line = self._line
@@ -619,22 +593,3 @@ class ETAPredictor:
         predictor = cls()
         predictor._knowledge = Knowledge.from_bytes(data, *more)
         return predictor
-
-
-def _positive(left: Left) -> Left:
-    """Order the quantiles, with a median above 0."""
-    median = max(left.median, 1e-6)
-    return Left(min(max(left.low, 0.0), median), median, max(left.high, median))
-
-
-def _lateness(task: Told, pool: Pool, elapsed: float, ran: float) -> tuple[bool, bool]:
-    """Whether a task takes longer than nine in ten did, and whether it has stalled."""
-    late = ran > pool.left(task.family.run, None, 0.0).high
-    course = task.course
-    silence = elapsed - course.updated if course is not None else elapsed
-    stalled = (
-        elapsed > STALLED_TIMES * pool.left(task.stage, None, 0.0).high
-        and silence > STALLED_S
-        and (course is None or silence > STALLED_SILENCES * course.longest)
-    )
-    return late, late and stalled
