@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from headway.settings import Settings
@@ -27,6 +28,12 @@ from headway.tracker import ProgressTracker
 
 DEADLINE_S = 20.0
 POLL_S = 0.005
+
+# Machines are shared: how long an example takes says nothing of the code.
+settings.register_profile(
+    "headway", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("headway")
 
 
 @pytest.hookimpl(tryfirst=True)
