@@ -55,6 +55,8 @@ def test_the_view_moves_while_the_kernel_is_busy_and_a_second_notebook_agrees(
     first.page.wait_for_selector(".hw-card", timeout=30_000)
     second.run_cell()
     second.page.wait_for_selector(".hw-card", timeout=30_000)
+    for view in (first, second):  # what the kernel drew first may be of the moment before it began
+        view.page.wait_for_function(f"() => Number(({PERCENT})()) > 0")
 
     percents, pictures, disagreements = [], set(), []
     deadline = time.monotonic() + 60
