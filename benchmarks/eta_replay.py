@@ -14,6 +14,7 @@ traces' columns are those of `make_trace`.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -411,6 +412,7 @@ def costs() -> dict[str, float]:
         for template in range(MEMORY_TEMPLATES):
             course.run(f"template-{template}")
         course.times.clear()
+    gc.collect()  # what is kept, without what only waits to be freed
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return {**figures, "template_kb": round(kept / MEMORY_TEMPLATES / 1e3, 1)}

@@ -69,7 +69,7 @@ def _words(template_id: str, labels: tuple[str, ...]) -> frozenset[str]:
     return frozenset(word.lower() for text in (template_id, *labels) for word in _WORD.findall(text))
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=512)
 def likeness(one: frozenset[str], other: frozenset[str]) -> float:
     """Say how alike two tasks' words are: 0.03 for none in common, 1.03 for all (Jaccard, squared)."""
     return LEAST_LIKENESS + (len(one & other) / max(len(one | other), 1)) ** 2

@@ -28,7 +28,7 @@ KEPT_OTHERS = 120
 KEPT_TEMPLATES = 500
 KEPT_CENSORED = 20
 # What a run taught beside its durations is kept of the newest; older lessons have faded by then.
-KEPT_LESSONS = 30
+KEPT_LESSONS = 25
 # A template with so many runs stands on its own.
 WARM = 15
 # Durations are compared as logs; below a millisecond they are noise, above three years a mistake.
