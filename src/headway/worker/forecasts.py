@@ -99,7 +99,8 @@ class Forecasts:
                 return self._estimated(self._predictor, task, now)
             except Exception as error:  # nor must one in an estimate
                 warn_once("estimate", "task %s cannot be estimated: %r", task.task_id, error)
-                self._followed.pop(task.task_id, None)
+                if task.task_id in self._followed:  # tried again as any other estimate, not at every look
+                    self._followed[task.task_id].asked_at = now
         return task if task.eta is None else replace(task, eta=None)
 
     def _estimated(self, predictor: ETAPredictor, task: TaskProgress, now: float) -> TaskProgress:
@@ -173,6 +174,10 @@ class Forecasts:
         """Tell the predictor what the state says; return whether a stage has begun since."""
         assert self._predictor is not None
         entered = known.entered
+        if running is not None and running.id == entered:  # nearly every look: no stage has begun since
+            if running.status is StageStatus.IN_PROGRESS:
+                self._predictor.progressed(task.task_id, running.id, running.progress, now)
+            return False
         names = [stage.id for stage in task.stages]
         first = 0 if entered is None else names.index(entered) + 1
         at = known.submitted + sum(_seconds(stage, now) for stage in task.stages[:first])
