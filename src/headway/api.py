@@ -245,7 +245,7 @@ def history(
     if by not in frames:
         raise UsageError(f"expected by to be one of {', '.join(frames)}, got {by!r}")
     return frames[by](
-        _records(),
+        _records(template_id),
         template_id=template_id,
         category=category,
         device=device,
@@ -272,7 +272,7 @@ def accuracy(
     from headway.analysis import accuracy_frame
 
     return accuracy_frame(
-        _records(),
+        _records(template_id),
         template_id=template_id,
         category=category,
         device=device,
@@ -282,9 +282,11 @@ def accuracy(
     )
 
 
-def _records() -> list[bytes]:
+def _records(template_id: Names) -> list[bytes]:
+    wanted = [template_id] if isinstance(template_id, str) else template_id
+
     async def read(tracker: ProgressTracker) -> list[bytes]:
-        return await tracker.read_history()
+        return await tracker.read_history(wanted)
 
     return REPORTER.call(read)
 
