@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from headway import diagnostics, transitions
 from headway.errors import StoreUnavailableError
 from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.records import TaskHistory, history_of
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
@@ -380,6 +381,27 @@ def test_a_second_run_of_an_id_in_one_process_is_never_lost(
         found = stored(second)
         assert found is not None
         assert (found.stages[2].status, found.created_at) == ("completed", second.progress.created_at)
+
+
+def test_a_loop_belongs_to_the_declared_main_stage_though_loading_takes_longer(
+    new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    reporter.forecasts.load()
+    reporter.forecasts.learn([_slowly_loaded(number) for number in range(5)])
+    task = new_task()
+    wait_until(lambda: task.progress.stages[1].weight > task.progress.stages[2].weight)
+    assert [*task.track(range(3))] == [0, 1, 2]
+    task.complete()
+    statuses = {stage.id: stage.status.value for stage in task.progress.stages}
+    assert (statuses["model_loading"], statuses["generation"]) == ("skipped", "completed")
+
+
+def _slowly_loaded(number: int) -> TaskHistory:
+    began = Timestamp(time.time() - 1_000 + number)
+    task = transitions.create(f"before-{number}", "sdxl", STAGE_DEFINITIONS["image_generation"], now=began)
+    task = transitions.start_stage(task, "model_loading", now=began)
+    task = transitions.start_stage(task, "generation", now=Timestamp(began + 60))
+    return history_of(transitions.finish(task, TaskStatus.COMPLETED, now=Timestamp(began + 70)))
 
 
 def test_of_two_runs_of_one_id_the_later_goes_on_and_the_other_goes_quiet(

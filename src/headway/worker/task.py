@@ -85,6 +85,8 @@ class Task:
         self._state = state if resumption else replace(state, seq=int(1_000 * state.created_at))
         # Tells this run from any other of the same id, of this process or another.
         self.run = resumption.run if resumption else new_run()
+        # As declared: what history makes of the weights must not change which stage a loop belongs to.
+        self._weights = {stage.id: stage.weight for stage in state.stages}
         self._reporter = reporter
         self._view = view
         self._shows_itself = show
@@ -513,7 +515,7 @@ class Task:
     def _default_stage(self) -> str:
         """Return the heaviest stage to come; where none is, the heaviest of all, for the error to name."""
         pending = [s for s in self._state.stages if s.status is StageStatus.PENDING]
-        return max(pending or self._state.stages, key=lambda stage: stage.weight).id
+        return max(pending or self._state.stages, key=lambda stage: self._weights[stage.id]).id
 
     def _reach(self, stage: str | None) -> bool:
         """Make the stage the running one; return whether it began just now."""
