@@ -16,12 +16,12 @@ from headway.eta.calibration import (
     MAX_REACH,
     MIN_MISSED,
     MISSED,
-    Answer,
     Calibration,
     Outcome,
     Scores,
     correct,
 )
+from headway.eta.lessons import Lesson, pack
 from headway.eta.survival import Left
 
 
@@ -34,23 +34,6 @@ def scores(*offs: float, kept: int = 100) -> Scores:
     for off in offs:
         known.add(outcome(off))
     return known
-
-
-@pytest.mark.parametrize(
-    ("left", "off", "missed"),
-    [
-        (10.0, 0.0, 0),
-        (20.0, math.log(2), 1),
-        (5.0, -math.log(2), -1),
-        (15.0, math.log(1.5), 0),
-        (0.0, -9.0, -1),
-    ],
-)
-def test_an_answer_is_compared_with_what_was_truly_left(left: float, off: float, missed: int) -> None:
-    answer = Answer("start", 0.0, 10.0, 0.3, 0.4, 8.0, 15.0)
-    became = answer.outcome(left)
-    assert became.off == pytest.approx(off)
-    assert became == Outcome("start", became.off, 0.3, 0.4, missed)
 
 
 def test_a_score_is_the_error_in_units_of_the_side_that_it_is_on() -> None:
@@ -184,5 +167,5 @@ def test_ranges_of_log_normal_truths_hold_eight_times_in_ten_whatever_they_were_
         truth = 10.0 * rng.lognormvariate(0.0, 0.5)
         held += number >= 200 and answer.low <= truth <= answer.high
         for calibration in (own, shared):
-            calibration.of("start").add(answer.outcome(truth))
+            calibration.of("start").add(Lesson(answers=(pack(answer, truth),)).outcomes()[0])
     assert held / 1_000 == pytest.approx(0.8, abs=0.04)

@@ -7,20 +7,30 @@ from typing import Any
 import msgspec
 import pytest
 
-from headway.eta.calibration import Outcome
+from headway.eta.calibration import Answer, Outcome
 from headway.eta.lessons import Lesson, pack
 
 
-def test_an_outcome_is_kept_in_thousandths_of_a_log() -> None:
-    packed = pack(Outcome("pace1", -0.12345, 0.25, 0.5, -1))
-    assert packed == ("pace1", -123, 250, 500, -1)
-    assert Lesson(answers=(packed,)).outcomes() == [Outcome("pace1", -0.123, 0.25, 0.5, -1)]
+@pytest.mark.parametrize(
+    ("left", "off", "missed"),
+    [
+        (10.0, 0, 0),
+        (20.0, 693, 1),
+        (5.0, -693, -1),
+        (15.0, 405, 0),
+        (15.000_001, 405, 0),
+        (0.0, -9_000, -1),
+    ],
+)
+def test_an_answer_is_compared_with_what_was_truly_left(left: float, off: int, missed: int) -> None:
+    packed = pack(Answer("start", 0.0, 10.0, 0.3, 0.4, 8.0, 15.0), left)
+    assert packed == ("start", off, 300, 400, missed)
+    assert Lesson(answers=(packed,)).outcomes() == [Outcome("start", off / 1_000, 0.3, 0.4, missed)]
 
 
 def test_a_width_is_never_nothing() -> None:
-    assert Lesson(answers=(pack(Outcome("start", 0.0, 0.0, 1e-9, 0)),)).outcomes() == [
-        Outcome("start", 0.0, 0.001, 0.001, 0)
-    ]
+    packed = pack(Answer("start", 0.0, 10.0, 0.0, 1e-9, 8.0, 15.0), 10.0)
+    assert Lesson(answers=(packed,)).outcomes() == [Outcome("start", 0.0, 0.001, 0.001, 0)]
 
 
 def test_a_lesson_comes_back_from_its_record() -> None:

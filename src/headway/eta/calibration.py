@@ -52,14 +52,6 @@ class Answer(NamedTuple):
     low: float
     high: float
 
-    def outcome(self, left: float) -> Outcome:
-        """Compare the answer with the seconds that were truly left."""
-        off = min(max(math.log(max(left, 1e-6) / max(self.raw, 1e-9)), -9.0), 9.0)
-        # A range without width is not missed by the last bit of a sum.
-        slack = 1e-6 * (left + 1.0)
-        missed = (left > self.high + slack) - (left < self.low - slack)
-        return Outcome(self.kind, off, self.down, self.up, missed)
-
 
 class Outcome(NamedTuple):
     """What became of an answer of a kind.
@@ -184,7 +176,7 @@ class Calibration:
                 max(-scores.quantile(others.low_missed), 0.0),
                 max(scores.quantile(1.0 - others.high_missed), 0.0),
                 CORRECTED * scores.quantile(0.5),
-                scores.held,
+                round(scores.held, 2),
             )
         self._factors[kind] = ((own.n, others.n), factors)
         return factors
@@ -201,9 +193,11 @@ def correct(factors: Factors, kind: str, elapsed: float, raw: Left) -> tuple[Ans
         Seconds left as they were found, ``median`` above 0.
     """
     low, median, high = raw
-    down = max(0.5 * math.log(median / max(low, 1e-3 * median)) + factors.typical, MIN_UNIT)
-    up = max(0.5 * math.log(max(high, median) / median) + factors.typical, MIN_UNIT)
-    low = median * math.exp(-min(factors.low * down, MAX_REACH))
-    high = median * math.exp(min(factors.high * up, MAX_REACH))
-    moved = median * math.exp(factors.median * (up if factors.median > 0.0 else down))
+    typical, lower, higher, shift, _ = factors
+    down = 0.5 * math.log(median / low if low > 1e-3 * median else 1e3) + typical
+    up = typical + (0.5 * math.log(high / median) if high > median else 0.0)
+    down, up = down if down > MIN_UNIT else MIN_UNIT, up if up > MIN_UNIT else MIN_UNIT
+    low = median * math.exp(-min(lower * down, MAX_REACH))
+    high = median * math.exp(min(higher * up, MAX_REACH))
+    moved = median * math.exp(shift * (up if shift > 0.0 else down))
     return Answer(kind, elapsed, median, down, up, low, high), min(max(moved, low), high)

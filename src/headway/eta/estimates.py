@@ -89,8 +89,8 @@ def as_estimate(
         evidence=Figures(
             runs=runs,
             same=same,
-            pace_share=None if share is None else round(min(max(share, 0.0), 1.0), 2),
-            coverage=None if coverage is None else round(coverage, 2),
+            pace_share=None if share is None else round(share, 2),
+            coverage=coverage,
             usual_s=None if usual_s is None else round(usual_s, 3),
             ahead=look.ahead,
         ),

@@ -15,6 +15,7 @@ STALLED_UNKNOWN_S = 30.0
 WEIGHT_FACTOR = 2.0
 # Weights speak for a stage without progress once this much of the task was timed.
 MIN_TIMED_WEIGHT = 0.5
+LEAST_MEDIAN_S = 1e-6
 
 
 def look_by_weight(task: Told, elapsed: float) -> Look | None:
@@ -47,8 +48,11 @@ def add_by_weight(task: Told, left: Left, stage_s: float) -> Left:
 
 def positive(left: Left) -> Left:
     """Order the quantiles, with a median above 0."""
-    median = max(left.median, 1e-6)
-    return Left(min(max(left.low, 0.0), median), median, max(left.high, median))
+    low, median, high = left
+    if 0.0 <= low <= median <= high and median >= LEAST_MEDIAN_S:  # nearly always
+        return left
+    median = max(median, LEAST_MEDIAN_S)
+    return Left(min(max(low, 0.0), median), median, max(high, median))
 
 
 def lateness(task: Told, pool: Pool, elapsed: float, ran: float) -> tuple[bool, bool]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 
-from headway.eta.calibration import Outcome
+from headway.eta.calibration import Answer, Outcome
 from headway.eta.pace import EDGES, N_READINGS
 
 # Logs are kept in thousandths.
@@ -14,6 +15,9 @@ UNIT = 1_000.0
 # No ratio of two durations is beyond e¹⁰⁰⁰; no kind of answer has a longer name.
 MAX_UNITS = 1_000_000
 MAX_KIND_CHARS = 32
+# An answer is off by a factor of e⁹ at most, and by that where hardly anything was left.
+MAX_OFF, LEAST_LEFT_S, LEAST_RAW_S = 9.0, 1e-6, 1e-9
+SLACK = 1e-6
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,15 +60,16 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ]
 
 
-def pack(outcome: Outcome) -> tuple[str, int, int, int, int]:
-    """Write an outcome as it is kept."""
-    return (
-        outcome.kind,
-        round(outcome.off * UNIT),
-        round(outcome.down * UNIT),
-        round(outcome.up * UNIT),
-        outcome.missed,
-    )
+def pack(answer: Answer, left: float) -> tuple[str, int, int, int, int]:
+    """Compare an answer with the seconds that were truly left, in the form in which that is kept."""
+    kind, _, raw, down, up, low, high = answer
+    off = math.log(left / raw) if left > LEAST_LEFT_S and raw > LEAST_RAW_S else -MAX_OFF
+    if not -MAX_OFF <= off <= MAX_OFF:
+        off = math.copysign(MAX_OFF, off)
+    # A range without width is not missed by the last bit of a sum.
+    slack = SLACK * (left + 1.0)
+    missed = 1 if left > high + slack else -1 if left < low - slack else 0
+    return kind, round(UNIT * off), round(UNIT * down), round(UNIT * up), missed
 
 
 def encode(lesson: Lesson) -> bytes:

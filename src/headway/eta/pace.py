@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from math import exp, sqrt
 from typing import NamedTuple
 
 N_READINGS = 4
@@ -131,14 +132,20 @@ class Course:
                 ordered[middle] if len(ordered) % 2 else 0.5 * (ordered[middle - 1] + ordered[middle])
             )
         left = 1.0 - progress
-        stall = max(0.0, elapsed - updated - self._median * min(step, left))
+        due = updated + self._median * (step if step < left else left)
+        reached = updated if elapsed <= due else updated + elapsed - due
         whole = max(updated / progress, elapsed / min(progress + step, 1.0))
         at, since = self._first or (progress, updated)
-        later = updated + (updated - since) / (progress - at) * left + stall if progress > at else whole
-        at, since = self._samples[max(bisect_right(self._samples, (progress * 2.0 / 3.0, math.inf)) - 1, 0)]
-        recent = updated + (updated - since) / (progress - at) * left + stall if progress > at else whole
-        typical = updated + self._median * left + stall
-        return whole, max(later, elapsed), max(recent, elapsed), max(typical, elapsed)
+        later = reached + (updated - since) / (progress - at) * left if progress > at else whole
+        at, since = self._samples[bisect_right(self._samples, (progress * 2.0 / 3.0, math.inf)) - 1]
+        recent = reached + (updated - since) / (progress - at) * left if progress > at else whole
+        typical = reached + self._median * left
+        return (
+            whole,
+            later if later > elapsed else elapsed,
+            recent if recent > elapsed else elapsed,
+            typical if typical > elapsed else elapsed,
+        )
 
 
 class Choice(NamedTuple):
@@ -255,17 +262,21 @@ def blend(prior: Prior, log_s: float, sigma: float, tail: float, left: float) ->
     past, past_wide = prior.sigma**2, max(WIDER * prior.sigma, WIDE_HISTORY) ** 2
     pace, pace_wide = sigma**2, max(WIDER * sigma, WIDE_PACE * left) ** 2
     # The likelihoods are scaled by the widest, so that none of two that disagree is 0.
-    widest = -0.5 * off * off / (past_wide + pace_wide)
+    half = -0.5 * off * off
+    widest = half / (past_wide + pace_wide)
     total = mean = square = 0.0
-    for history, history_share in ((past, 1.0 - prior.odds), (past_wide, prior.odds)):
-        for own, own_share in ((pace, 1.0 - odds), (pace_wide, odds)):
-            variance = history + own
-            density = math.exp(-0.5 * off * off / variance - widest)
-            weight = history_share * own_share * density / math.sqrt(variance)
-            share = history / variance
-            total += weight
-            mean += weight * share
-            square += weight * (share * own + (share * off) ** 2)
+    for history, own, prior_weight in (
+        (past, pace, (1.0 - prior.odds) * (1.0 - odds)),
+        (past, pace_wide, (1.0 - prior.odds) * odds),
+        (past_wide, pace, prior.odds * (1.0 - odds)),
+        (past_wide, pace_wide, prior.odds * odds),
+    ):
+        variance = history + own
+        weight = prior_weight * exp(half / variance - widest) / sqrt(variance)
+        share = history / variance
+        total += weight
+        mean += weight * share
+        square += weight * (share * own + (share * off) ** 2)
     share = mean / total
     variance = max(square / total - (share * off) ** 2, 1e-12)
-    return Blend(prior.log_s + share * off, math.sqrt(variance), share)
+    return Blend(prior.log_s + share * off, sqrt(variance), share)

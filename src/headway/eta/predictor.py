@@ -514,8 +514,16 @@ class ETAPredictor:
         fits = []
         for stage, course in task.courses.items():
             true_log = math.log(max(task.durations[stage], 1e-9))
-            for edge, said in course.crossed:
-                readings.append((edge, *[round(UNIT * (log_s - true_log)) for log_s in said]))
+            for edge, (mean, later, recent, typical) in course.crossed:
+                readings.append(
+                    (
+                        edge,
+                        round(UNIT * (mean - true_log)),
+                        round(UNIT * (later - true_log)),
+                        round(UNIT * (recent - true_log)),
+                        round(UNIT * (typical - true_log)),
+                    )
+                )
             prior = task.priors.get(stage)
             if prior is not None:
                 z = (true_log - prior.log_s) / prior.sigma
@@ -524,8 +532,8 @@ class ETAPredictor:
         return Lesson(
             readings=tuple(readings),
             fits=tuple(fits),
-            answers=tuple(pack(answer.outcome(total - answer.elapsed)) for answer in task.answers),
-            ways=tuple(round(UNIT * abs(math.log(max(way, 1e-9)) - log_total)) for way in task.ways or ()),
+            answers=tuple([pack(answer, total - answer.elapsed) for answer in task.answers]),
+            ways=tuple([round(UNIT * abs(math.log(max(way, 1e-9)) - log_total)) for way in task.ways or ()]),
         )
 
     def forget(self, task_id: str) -> None:
