@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headway.api import attach, show, stage_manager, task, tasks
-    from headway.errors import HeadwayError, TaskNotFoundError, UsageError
+    from headway.api import attach, cancel, show, stage_manager, task, tasks
+    from headway.errors import HeadwayError, TaskCancelled, TaskNotFoundError, UsageError
     from headway.models import (
         Estimate,
         Stage,
@@ -35,6 +35,7 @@ __all__ = [
     "StageProgress",
     "StageStatus",
     "Task",
+    "TaskCancelled",
     "TaskHistory",
     "TaskNotFoundError",
     "TaskProgress",
@@ -44,6 +45,7 @@ __all__ = [
     "UsageError",
     "accuracy",
     "attach",
+    "cancel",
     "history",
     "show",
     "stage_manager",
@@ -54,8 +56,8 @@ __all__ = [
 # Each is loaded when it is first asked for: to import Headway costs next to nothing, and redis or ipywidgets
 # come only where they are used.
 _MODULES = {
-    "headway.api": ("accuracy", "attach", "history", "show", "stage_manager", "task", "tasks"),
-    "headway.errors": ("HeadwayError", "TaskNotFoundError", "UsageError"),
+    "headway.api": ("accuracy", "attach", "cancel", "history", "show", "stage_manager", "task", "tasks"),
+    "headway.errors": ("HeadwayError", "TaskCancelled", "TaskNotFoundError", "UsageError"),
     "headway.models": (
         "Estimate",
         "Stage",

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headway import transitions
 from headway.diagnostics import warn_once
-from headway.errors import TaskNotFoundError, UsageError
-from headway.models import Stage, TaskProgress, TaskStatus, TaskSummary, Timestamp, check_task_id
+from headway.errors import HeadwayError, TaskNotFoundError, TaskStateError, UsageError
+from headway.models import (
+    CancelRequest,
+    Stage,
+    TaskProgress,
+    TaskStatus,
+    TaskSummary,
+    Timestamp,
+    check_task_id,
+)
 from headway.stages import StageManager, parse_stages
 from headway.worker.forecasts import device_name
 from headway.worker.reporter import REPORTER
@@ -178,6 +189,57 @@ def show(*tasks: Task | TaskSummary | str | Iterable[Task | TaskSummary | str]) 
         return
     for state in states:
         print(f"{state.task_id}: {state.status}, {state.overall_progress:.0f} %")
+
+
+def cancel(
+    *tasks: Task | TaskSummary | str | Iterable[Task | TaskSummary | str], by: str | None = None
+) -> None:
+    """Ask for the end of tasks, whoever runs them, on whatever machine.
+
+    Their code is told within milliseconds and stops at its next step: see `Task`. Clean-up code runs, and the
+    task ends as ``cancelled``. One that waits, or whose worker is gone, is cancelled at once. A task that is
+    cancelled already stays so.
+
+    Parameters
+    ----------
+    *tasks
+        Tasks, their ids, what `headway.tasks` returned, or lists of these.
+    by
+        Who asks; by default the name of the system's user.
+
+    Raises
+    ------
+    TaskNotFoundError
+        When one of them is not stored; the others are asked.
+    TaskStateError
+        When one of them has completed or failed; the others are asked.
+    StoreUnavailableError
+        When Redis does not answer and the tasks are not this process's.
+    """
+    asks = by or _user_name()
+    errors: list[HeadwayError] = []
+    for task_id in list(dict.fromkeys(_ids(tasks))):
+        mine = REPORTER.task(task_id)
+        if mine is not None and not mine.is_over:
+            mine.ask_to_stop(CancelRequest(by=asks, at=Timestamp(time.time())))
+            continue
+        try:
+            REPORTER.call(partial(_cancel, task_id=task_id, by=asks))
+        except (TaskNotFoundError, TaskStateError) as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+async def _cancel(tracker: ProgressTracker, *, task_id: str, by: str) -> None:
+    await tracker.cancel(task_id, by=by)
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "a user"
 
 
 def tasks(*, status: TaskStatus | str | None = None, limit: int = 100) -> list[TaskSummary]:

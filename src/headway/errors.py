@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 
 class HeadwayError(Exception):
-    """Anything that Headway raises."""
+    """Anything that Headway raises, but for `TaskCancelled`."""
 
 
 class UsageError(HeadwayError, ValueError):
@@ -89,6 +89,34 @@ class InvalidParamsError(UsageError):
 
 class TaskStateError(UsageError):
     """The task is over, or not of this process, and cannot be reported on."""
+
+
+class TaskCancelled(BaseException):
+    """Somebody has asked for the end of the task; raised in the code that runs it.
+
+    Like an interrupt it is not an `Exception`: code that goes on after a failed item stops all the same. It
+    is raised once a request, so that clean-up code may go on reporting.
+
+    Attributes
+    ----------
+    task_id
+        The task.
+    by
+        Who asked.
+    """
+
+    def __init__(self, task_id: str, by: str) -> None:
+        self.task_id = task_id
+        self.by = by
+        super().__init__(f"task {task_id!r} was cancelled by {by}")
+
+    def __reduce__(self) -> tuple[type[TaskCancelled], tuple[str, str]]:
+        """Travel between processes, as from a pool to whoever waits for its result."""
+        return type(self), (self.task_id, self.by)
+
+    def _render_traceback_(self) -> list[str]:
+        """Say it in a line where a notebook would print where the code stood: nothing went wrong there."""
+        return [f"TaskCancelled: {self}"]
 
 
 class TaskNotFoundError(HeadwayError, LookupError):

@@ -22,6 +22,8 @@ MAX_VALUES_BYTES = 16_384
 # A message is one line of a card, an error is a traceback's last lines.
 MAX_MESSAGE_CHARS = 500
 MAX_ERROR_CHARS = 4_000
+# Of whoever asks for something.
+MAX_NAME_CHARS = 100
 
 
 class Timestamp(float):
@@ -324,6 +326,21 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.lost_at or self.updated_at
 
 
+class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody has asked that a task be stopped.
+
+    Parameters
+    ----------
+    by
+        Who, as the server or the system calls them; at most 100 characters.
+    at
+        When, UTC seconds since the epoch.
+    """
+
+    by: str
+    at: Timestamp
+
+
 class TaskProgress(TaskSummary, frozen=True, kw_only=True):
     """The whole state of one task, as stored, sent and shown: a `TaskSummary`, and these.
 
@@ -337,12 +354,15 @@ class TaskProgress(TaskSummary, frozen=True, kw_only=True):
         What the author calls this version of the template; tasks of another one are compared last.
     device
         What it runs on, such as ``"NVIDIA H100"``.
+    cancel_request
+        Who has asked this attempt to stop, and when; a task that then ended otherwise had ended before.
     """
 
     stages: tuple[StageProgress, ...]
     params: dict[str, Any] = {}
     template_version: str | None = None
     device: str | None = None
+    cancel_request: CancelRequest | None = None
 
     def stage(self, stage_id: str) -> StageProgress | None:
         """Return the stage of that id, or ``None``."""
@@ -501,6 +521,14 @@ def decode_log_entry(data: bytes) -> LogEntry:
     return _LOG_DECODER.decode(data)
 
 
+def decode_cancel_request(data: bytes) -> CancelRequest | None:
+    """Read who asked a task to stop; ``None`` of what only a later version can read."""
+    try:
+        return _CANCEL_DECODER.decode(data)
+    except msgspec.ValidationError:
+        return None
+
+
 def error_text(error: BaseException) -> str:
     """Say an exception in the words that a traceback ends with, cut to a bound."""
     name, text = type(error).__qualname__, str(error)
@@ -533,4 +561,5 @@ def decode_timestamp(kind: type, value: object) -> object:
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_hook)
 _TASK_DECODER = msgspec.json.Decoder(TaskProgress, dec_hook=decode_timestamp)
 _LOG_DECODER = msgspec.json.Decoder(LogEntry, dec_hook=decode_timestamp)
+_CANCEL_DECODER = msgspec.json.Decoder(CancelRequest, dec_hook=decode_timestamp)
 _SUMMARY_DECODER = msgspec.json.Decoder(TaskSummary, dec_hook=decode_timestamp)

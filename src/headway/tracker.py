@@ -12,8 +12,10 @@ import msgspec
 from msgspec.structs import replace
 
 from headway import transitions
-from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, UsageError
+from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, TaskStateError, UsageError
 from headway.models import (
+    MAX_NAME_CHARS,
+    CancelRequest,
     LogLevel,
     LogPage,
     Stage,
@@ -26,6 +28,7 @@ from headway.models import (
     decode_summary,
     decode_task,
     parse_level,
+    shorten,
 )
 from headway.records import TaskHistory, history_of
 from headway.settings import Settings
@@ -239,6 +242,50 @@ class ProgressTracker:
         return await self._change(
             task_id, lambda task: transitions.finish(task, end, now=self._now(), error=error)
         )
+
+    async def cancel(self, task_id: str, *, by: str) -> TaskStatus:
+        """Ask for the end of a task.
+
+        Whoever runs it is told at once and stops at its next step; one that nobody runs is cancelled here.
+
+        Parameters
+        ----------
+        by
+            Who asks; at most 100 characters are kept.
+
+        Returns
+        -------
+        TaskStatus
+            ``CANCELLED`` for a task that is over now, else what it does until its worker has stopped it.
+
+        Raises
+        ------
+        TaskStateError
+            When the task has completed or failed.
+        InvalidTaskIdError, TaskNotFoundError, StoreUnavailableError
+            As `get_progress`.
+        """
+        name = shorten(" ".join(str(by).split()), MAX_NAME_CHARS) or "somebody"
+        request = CancelRequest(by=name, at=self._now())
+        for _ in range(MAX_ROUNDS):
+            asked = await self.store.cancels.ask(check_task_id(task_id), request)
+            if asked is None:
+                raise TaskNotFoundError(task_id)
+            if asked.status is TaskStatus.CANCELLED:
+                return asked.status
+            if asked.status.is_over:
+                raise TaskStateError(f"expected a running task, but {task_id!r} is {asked.status}")
+            if asked.worker and not await self.store.leases.gone({asked.worker}):
+                return asked.status
+            stored = await self.get_stored(task_id)
+            if stored.worker != asked.worker:  # taken up, or found lost, in between
+                continue
+            task = transitions.cancel(TaskProgress.from_json(stored.data), request)
+            task = replace(task, seq=stored.seq + 1)
+            if not await self.store.write([Report(task=task, expected_seq=stored.seq)]):
+                await self.record_completion(task)
+                return task.status
+        raise StoreError(f"gave up cancelling {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
 
     async def record_completion(self, task: TaskProgress | TaskHistory) -> None:
         """Keep how long a task that is over took, to learn from and to analyse.

@@ -24,6 +24,7 @@ from headway.errors import (
 from headway.models import (
     MAX_ERROR_CHARS,
     MAX_MESSAGE_CHARS,
+    CancelRequest,
     Stage,
     StageProgress,
     StageStatus,
@@ -139,6 +140,7 @@ def resume(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
         updated_at=now,
         finished_at=None,
         lost_at=None,
+        cancel_request=None,
     )
 
 
@@ -269,6 +271,18 @@ def finish(
         eta=None,
         finished_at=now,
     )
+
+
+def cancel(task: TaskProgress, request: CancelRequest) -> TaskProgress:
+    """End a task that nobody runs because somebody asked for it.
+
+    Raises
+    ------
+    TaskStateError
+        When the task is over already.
+    """
+    task = replace(task, cancel_request=request)
+    return finish(task, TaskStatus.CANCELLED, now=request.at, error=f"cancelled by {request.by}")
 
 
 def derive_status(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
@@ -415,7 +429,8 @@ def _with_stages(
     status: TaskStatus | None = None,
 ) -> TaskProgress:
     status = status or task.status
-    started = status is not TaskStatus.QUEUED and task.started_at is None
+    # One that is cancelled while it waits never started.
+    started = status not in (TaskStatus.QUEUED, TaskStatus.CANCELLED) and task.started_at is None
     return replace(
         task,
         stages=tuple(stages),

@@ -59,6 +59,8 @@ def fetch(running_server: Any, jp_fetch: Any) -> Callable[..., Any]:
     """Fetch a path under ``headway/`` and give the answer whatever its status is."""
 
     async def fetch_(path: str, **options: Any) -> HTTPResponse:
+        if options.get("method") == "POST":
+            options.setdefault("body", "")
         return await jp_fetch("headway", *path.split("/"), raise_error=False, **options)
 
     return fetch_

@@ -19,6 +19,7 @@ from headway.errors import (
     StoreUnavailableError,
     TaskExistsError,
     TaskNotFoundError,
+    TaskStateError,
     UsageError,
 )
 from headway.models import TaskProgress, TaskStatus
@@ -143,10 +144,10 @@ class TestWithoutRedis:
         }
 
     @pytest.mark.parametrize(
-        "path", [path for verb, path, handler in ENDPOINTS if (path != "headway/ws/progress")]
+        ("verb", "path"), [(verb, path) for verb, path, _ in ENDPOINTS if path != "headway/ws/progress"]
     )
-    async def test_a_route_says_when_to_come_again(self, fetch: Any, path: str) -> None:
-        response = await fetch(path.removeprefix("headway/"))
+    async def test_a_route_says_when_to_come_again(self, fetch: Any, verb: str, path: str) -> None:
+        response = await fetch(path.removeprefix("headway/"), method=verb)
         assert response.code == 503
         assert response.headers["Retry-After"] == "1"
         assert json.loads(response.body)["reason"] == "StoreUnavailableError"
@@ -157,6 +158,7 @@ class TestWithoutRedis:
     [
         (InvalidTaskIdError("a b"), 400),
         (UsageError("no"), 400),
+        (TaskStateError("over"), 409),
         (TaskNotFoundError("a"), 404),
         (TaskExistsError("a"), 409),
         (StoreUnavailableError("away"), 503),

@@ -11,7 +11,13 @@ from traitlets import Int, Unicode
 
 from headway.errors import StoreError
 from headway.server.forecasts import Forecasts
-from headway.server.handlers import PreviewHandler, TaskLogsHandler, TaskProgressHandler, TasksHandler
+from headway.server.handlers import (
+    PreviewHandler,
+    TaskCancelHandler,
+    TaskLogsHandler,
+    TaskProgressHandler,
+    TasksHandler,
+)
 from headway.server.hub import Hub
 from headway.server.metrics import Metrics
 from headway.server.websocket import ProgressWebSocketHandler
@@ -22,6 +28,7 @@ from headway.tracker import ProgressTracker
 HANDLERS: list[tuple[str, Any]] = [
     (r"/headway/tasks/?", TasksHandler),
     (r"/headway/tasks/([^/]+)/progress", TaskProgressHandler),
+    (r"/headway/tasks/([^/]+)/cancel", TaskCancelHandler),
     (r"/headway/tasks/([^/]+)/logs", TaskLogsHandler),
     (r"/headway/tasks/([^/]+)/previews/([0-9]{1,15})", PreviewHandler),
     (r"/headway/ws/progress", ProgressWebSocketHandler),

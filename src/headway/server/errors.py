@@ -7,10 +7,18 @@ from contextlib import contextmanager
 
 from tornado import web
 
-from headway.errors import HeadwayError, StoreError, TaskExistsError, TaskNotFoundError, UsageError
+from headway.errors import (
+    HeadwayError,
+    StoreError,
+    TaskExistsError,
+    TaskNotFoundError,
+    TaskStateError,
+    UsageError,
+)
 
 # The first that fits counts.
 STATUSES: tuple[tuple[type[HeadwayError], int], ...] = (
+    (TaskStateError, 409),
     (UsageError, 400),
     (TaskNotFoundError, 404),
     (TaskExistsError, 409),

@@ -14,6 +14,7 @@ from headway.server.errors import RETRY_AFTER_S, as_http_error
 from headway.tracker import ProgressTracker
 
 AUTH_RESOURCE = "headway"
+ANONYMOUS = "somebody in the browser"
 # A preview never changes under its number.
 PREVIEW_CACHE = "private, max-age=86400, immutable"
 
@@ -62,6 +63,19 @@ class TaskProgressHandler(HeadwayHandler):
             stored = await self.tracker.get_stored(task_id)
         self.set_header("Cache-Control", "no-cache")
         self.finish(stored.data)
+
+
+class TaskCancelHandler(HeadwayHandler):
+    """``POST headway/tasks/{task_id}/cancel``."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, task_id: str) -> None:
+        """Ask whoever runs the task to stop it; the answer does not wait until that has happened."""
+        with as_http_error():
+            status = await self.tracker.cancel(task_id, by=_name_of(self.current_user))
+        self.set_status(202)
+        self.finish(encode_json({"task_id": task_id, "status": status}))
 
 
 class TaskLogsHandler(HeadwayHandler):
@@ -121,6 +135,14 @@ class PreviewHandler(HeadwayHandler):
         self.set_header("Cache-Control", PREVIEW_CACHE)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.finish(image, set_content_type="image/jpeg")
+
+
+def _name_of(user: Any) -> str:
+    """Return what the server's identity provider calls a user."""
+    names = (getattr(user, name, None) for name in ("display_name", "name", "username"))
+    name = next((str(name) for name in names if name), ANONYMOUS)
+    # Whoever comes with a token only is given the name of a moon.
+    return ANONYMOUS if name.startswith("Anonymous ") else name
 
 
 def _status(text: str | None) -> TaskStatus | None:

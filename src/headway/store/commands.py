@@ -98,14 +98,21 @@ class Commands:
             return _checked(results)
 
     @asynccontextmanager
-    async def subscribe(self, channel: str) -> AsyncIterator[Any]:
-        """Listen to a channel.
+    async def hints(self, channel: str) -> AsyncIterator[AsyncIterator[list[str]]]:
+        """Listen to a channel of names that are separated by spaces.
+
+        A hint can be lost with the connection, so re-read what matters after each start.
 
         Raises
         ------
         StoreUnavailableError
-            When Redis does not answer.
+            Here or from the iteration, when Redis does not answer or the connection is lost.
         """
+        async with self._subscribe(channel) as pubsub:
+            yield _hints(pubsub)
+
+    @asynccontextmanager
+    async def _subscribe(self, channel: str) -> AsyncIterator[Any]:
         with unavailable():
             subscription = clients.subscribe(self._client, channel)
             pubsub = await subscription.__aenter__()
@@ -114,6 +121,20 @@ class Commands:
         finally:
             with unavailable():
                 await subscription.__aexit__(None, None, None)
+
+
+async def _hints(pubsub: Any) -> AsyncIterator[list[str]]:
+    is_asked = False
+    while True:
+        with unavailable():
+            message = await pubsub.get_message(timeout=clients.TIMEOUT_S)
+            if message is None and is_asked:
+                raise TimeoutError("no answer to a ping")  # a lost connection can look like a quiet one
+            is_asked = message is None
+            if is_asked:
+                await pubsub.ping()
+        if message is not None and message["type"] == "message":
+            yield message["data"].decode(errors="replace").split()
 
 
 @contextmanager

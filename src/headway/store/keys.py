@@ -12,6 +12,8 @@ PREFIX = "headway"
 INDEX = f"{PREFIX}:tasks"
 #: Channel: the ids of tasks that have just changed, separated by spaces. A hint; the truth is re-read.
 CHANGES = f"{PREFIX}:changes"
+#: Channel: the ids of tasks that are asked to stop, separated by spaces. A hint likewise.
+CANCELS = f"{PREFIX}:cancels"
 #: Sorted set: the workers that are alive, by the Redis server's time (ms) at which their leases end.
 LEASES = f"{PREFIX}:{{leases}}"
 #: Hash: ``run_id`` of the Redis server and ``since`` when (its time, ms) it serves these leases.
@@ -31,7 +33,8 @@ def task(task_id: str) -> str:
 
     ``data`` (the JSON) with its ``attempt``, ``seq`` and ``status``; the ``run`` that the attempt is of, and
     the ``past`` runs of earlier ones; the ``writer`` of this state; the ``worker`` whose lease keeps the task
-    from being lost; ``checkpoint`` (JSON); ``log_id`` (of the newest log entry); ``logs_dropped`` (a count).
+    from being lost; ``checkpoint`` (JSON); ``log_id`` (of the newest log entry); ``logs_dropped`` (a count);
+    ``cancel`` (JSON: who asked this attempt to stop).
     """
     return f"{PREFIX}:{{{task_id}}}:task"
 

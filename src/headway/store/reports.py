@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from headway.models import LogEntry, LogLevel, TaskProgress, TaskStatus
+from headway.models import CancelRequest, LogEntry, LogLevel, TaskProgress, TaskStatus
 from headway.records import TaskHistory
 
 # Log entries of one task that wait to be stored: at a usual 200 bytes they take 200 kB, at worst, with full
@@ -127,12 +127,15 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         Whether that is of the run that the report is of.
     has_written
         Whether that run wrote an earlier attempt, which a newer one has overtaken.
+    cancel_request
+        Who has asked what is stored to stop.
     """
 
     attempt: int
     seq: int
     is_same_run: bool = True
     has_written: bool = False
+    cancel_request: CancelRequest | None = None
 
 
 def bounded_entries(entries: list[LogEntry]) -> list[LogEntry]:

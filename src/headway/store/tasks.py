@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import StoreUnavailableError
@@ -19,12 +19,14 @@ from headway.models import (
     LogLevel,
     LogPage,
     TaskStatus,
+    decode_cancel_request,
     decode_log_entry,
     encode_json,
 )
 from headway.settings import Settings
-from headway.store import clients, keys
-from headway.store.commands import Call, Commands, Script, unavailable
+from headway.store import keys
+from headway.store.cancels import Cancels
+from headway.store.commands import Call, Commands, Script
 from headway.store.history import HistoryStore
 from headway.store.leases import Leases
 from headway.store.reports import Refusal, Report, Stored
@@ -73,6 +75,8 @@ class TaskStore:
         Which workers are alive.
     history
         The records of tasks that are over.
+    cancels
+        Which tasks are asked to stop.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class TaskStore:
         self.commands = Commands(self.url)
         self.leases = Leases(self.commands)
         self.history = HistoryStore(self.commands)
+        self.cancels = Cancels(self.commands)
 
     async def connect(self) -> None:
         """Make sure that the server is there; the embedded one is started where it is not.
@@ -138,9 +143,13 @@ class TaskStore:
         for report, row in zip(reports, rows, strict=True):
             task = report.task
             if row:
-                attempt, seq, same, past = row
+                attempt, seq, same, past, cancel = row
                 refused[task.task_id] = Refusal(
-                    attempt=attempt, seq=seq, is_same_run=bool(same), has_written=bool(past)
+                    attempt=attempt,
+                    seq=seq,
+                    is_same_run=bool(same),
+                    has_written=bool(past),
+                    cancel_request=decode_cancel_request(cancel) if cancel else None,
                 )
             else:
                 written[task.task_id] = float(task.created_at)
@@ -325,19 +334,9 @@ class TaskStore:
             image: Any = await client.hget(keys.previews(task_id), str(number))
         return bytes(image) if image is not None else None
 
-    @asynccontextmanager
-    async def changes(self) -> AsyncIterator[AsyncIterator[list[str]]]:
-        """Listen for changes: the ids of tasks that have just been written, by anybody.
-
-        A hint can be lost with the connection, so re-read what matters after each start.
-
-        Raises
-        ------
-        StoreUnavailableError
-            From the iteration, when the connection is lost.
-        """
-        async with self.commands.subscribe(keys.CHANGES) as pubsub:
-            yield _hints(pubsub)
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[list[str]]]:
+        """Listen for the ids of tasks that anybody has just written; see `Commands.hints`."""
+        return self.commands.hints(keys.CHANGES)
 
 
 def _embedded(settings: Settings) -> EmbeddedServer:
@@ -345,17 +344,3 @@ def _embedded(settings: Settings) -> EmbeddedServer:
     from headway.store.embedded import EmbeddedServer
 
     return EmbeddedServer(settings.embedded_dir(), append_fsync=settings.append_fsync)
-
-
-async def _hints(pubsub: Any) -> AsyncIterator[list[str]]:
-    is_asked = False
-    while True:
-        with unavailable():
-            message = await pubsub.get_message(timeout=clients.TIMEOUT_S)
-            if message is None and is_asked:
-                raise TimeoutError("no answer to a ping")  # a lost connection can look like a quiet one
-            is_asked = message is None
-            if is_asked:
-                await pubsub.ping()
-        if message is not None and message["type"] == "message":
-            yield message["data"].decode(errors="replace").split()

@@ -8,13 +8,13 @@
 --       12 how many log entries are kept   13 the id of the run's first log entry, 0 if unknown   14 status
 --       then three a log entry: id, 1 for level debug, JSON
 --
--- Returns {} where it was written, else attempt and seq of what is stored, 1 where that is of the same run, and
--- 1 where this run wrote an earlier attempt.
+-- Returns {} where it was written, else attempt and seq of what is stored, 1 where that is of the same run, 1
+-- where this run wrote an earlier attempt, and JSON of who asked the stored attempt to stop, '' for nobody.
 local key, previews, logs, debug_logs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local attempt, seq = tonumber(ARGV[2]), tonumber(ARGV[3])
 local run, expected, worker, checkpoint = ARGV[4], ARGV[5], ARGV[7], ARGV[8]
 
-local stored = redis.call('HMGET', key, 'attempt', 'seq', 'run', 'writer', 'log_id', 'past')
+local stored = redis.call('HMGET', key, 'attempt', 'seq', 'run', 'writer', 'log_id', 'past', 'cancel')
 local stored_attempt, stored_seq = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
 if run ~= '' and run == stored[4] and attempt == stored_attempt and seq == stored_seq then
   return {} -- written before, and the answer was lost
@@ -24,11 +24,14 @@ local mine = run == '' or not stored[3] or run == stored[3]
 local newer = attempt > stored_attempt or (attempt == stored_attempt and mine)
 if not (newer and seq > stored_seq and (expected == '' or tonumber(expected) == stored_seq)) then
   local was_past = run ~= '' and string.find(stored[6] or '', run, 1, true)
-  return {stored_attempt, stored_seq, mine and 1 or 0, was_past and 1 or 0}
+  return {stored_attempt, stored_seq, mine and 1 or 0, was_past and 1 or 0, stored[7] or ''}
 end
 
 redis.call('HSET', key, 'data', ARGV[6], 'attempt', ARGV[2], 'seq', ARGV[3], 'status', ARGV[14],
   'writer', run)
+if attempt > stored_attempt then
+  redis.call('HDEL', key, 'cancel')
+end
 if run ~= '' then
   if stored[3] and stored[3] ~= run then
     -- The newest twenty or so: an older run that knows of no answer has long been told.

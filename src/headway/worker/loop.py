@@ -53,6 +53,9 @@ class Loop(Generic[T]):
         # Items in the blocks so far, of which the newest one still holds some back.
         self._admitted = 0
         self._block: Iterator[object] = iter(())
+        self._items_of_block: list[Any] = []
+        self._error: Callable[[], BaseException] | None = None
+        self._stopped_at: int | None = None
         self.has_ended = False
         # Ended, or left by break, return or an exception: nothing will be taken any more.
         self.is_left = False
@@ -60,6 +63,8 @@ class Loop(Generic[T]):
     @property
     def taken(self) -> int:
         """How many items the loop has been given; the last of them is being worked on."""
+        if self._stopped_at is not None:
+            return self._stopped_at
         return self._admitted - length_hint(self._block)
 
     @property
@@ -76,6 +81,19 @@ class Loop(Generic[T]):
             return chain.from_iterable(self._copies(items))
         return compress(chain(items, self._tail()), chain.from_iterable(self._truths()))
 
+    def stop(self, error: Callable[[], BaseException]) -> None:
+        """Have the next item raise instead; called from any thread.
+
+        Parameters
+        ----------
+        error
+            Makes what is raised, on the iterating thread.
+        """
+        self._error = error
+        self._stopped_at = self.taken
+        # The block's iterator finds nothing more in it, and the next item comes back to our code.
+        self._items_of_block.clear()
+
     def _copies(self, items: Sequence[T]) -> Iterator[Iterator[T]]:
         """Yield the items of a sequence that cannot change, block by block."""
         try:
@@ -83,6 +101,7 @@ class Loop(Generic[T]):
                 yield self._admit(list(items[start : start + self._room()]))
                 if self._admitted == self._announced and self._admitted < len(items):
                     self._room()  # which there is none
+            self._check()
             yield from self._tail()
         finally:
             self.is_left = True
@@ -99,13 +118,20 @@ class Loop(Generic[T]):
 
     def _admit(self, block: list[S]) -> Iterator[S]:
         iterator = iter(block)
+        self._items_of_block = block
+        self._check()  # after the line above, which `stop` may have missed
         # In this order: who reads between the two lines sees a count too low, never one too high.
         self._block = iterator
         self._admitted += len(block)
         return iterator
 
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error()
+
     def _room(self) -> int:
         """Return how many items may come in the next block."""
+        self._check()
         if self._announced is None:
             if self.total is not None and self._admitted >= self.total:
                 self.total = None  # the iterable has more items than it said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from headway.worker.loop import Loop
@@ -49,6 +50,11 @@ class LoopStack:
     def is_outermost(self, loop: Loop[Any]) -> bool:
         """Whether the stage's progress is this loop's."""
         return bool(self._loops) and self._loops[0].loop is loop
+
+    def stop(self, error: Callable[[], BaseException]) -> None:
+        """Have the next item of each loop raise instead; see `Loop.stop`."""
+        for entry in self._loops:
+            entry.loop.stop(error)
 
     def clear(self) -> None:
         """Forget the loops: their stage is over."""

@@ -68,6 +68,7 @@ class Reporter:
         self._tracker: ProgressTracker | None = None
         self._is_connected = False
         self._has_new: asyncio.Event | None = None
+        self._has_any: asyncio.Event | None = None
         self._is_added = False
         self.forecasts = Forecasts()
         self.previews = PreviewEncoder(self.wake)
@@ -253,6 +254,7 @@ class Reporter:
         import asyncio
 
         from headway.cancellation import cancel
+        from headway.worker.cancels import follow_cancels
         from headway.worker.others import follow_others
         from headway.worker.past import follow_history
         from headway.worker.sender import Sender
@@ -279,7 +281,11 @@ class Reporter:
             connect=self._connected,
             lost=self._disconnected,
         )
-        others = [asyncio.create_task(work) for work in (self._sender.run(), follow, past)]
+        self._has_any = asyncio.Event()
+        cancels = follow_cancels(
+            self._tasks, is_added=self._has_any, connect=self._connected, lost=self._disconnected
+        )
+        others = [asyncio.create_task(work) for work in (self._sender.run(), follow, past, cancels)]
         self._is_ready.set()
         try:
             while True:
@@ -316,9 +322,10 @@ class Reporter:
                 if report.preview is not None:
                     previews[task.task_id] = report.preview[1]
                 self._sender.put(task, report)
-        if self._is_added and self._has_new is not None:
+        if self._is_added and self._has_new is not None and self._has_any is not None:
             self._is_added = False
             self._has_new.set()
+            self._has_any.set()
         self._listeners.tell(states, previews)
         self._bound_undelivered()
         self._sender.wake()

@@ -192,6 +192,8 @@ class Sender:
         """Go on after a refusal: number the next state after what another writer stored."""
         if refusal.is_same_run:  # somebody changed a stage of it from outside, or called it lost
             task.rebase(attempt=refusal.attempt, seq=refusal.seq)
+            if refusal.cancel_request is not None:
+                task.ask_to_stop(refusal.cancel_request)
         elif self._tasks.get(task.task_id) is not task:
             task.fence()
             return

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from msgspec.structs import replace
 
 from headway import transitions
-from headway.errors import StageOrderError, StoreUnavailableError, TaskStateError
+from headway.errors import StageOrderError, StoreUnavailableError, TaskCancelled, TaskStateError
 from headway.models import (
+    CancelRequest,
     StageStatus,
     TaskProgress,
     TaskStatus,
@@ -49,8 +50,12 @@ class Task:
     """One generation run, as the code that does it sees it.
 
     Made by `headway.task`. As a context manager it completes the task at the end of the block, and marks it
-    failed, with the error's text, when an exception passes; an interrupt, or an asyncio cancellation, cancels
-    it.
+    failed, with the error's text, when an exception passes; an interrupt, an asyncio cancellation or
+    `TaskCancelled` cancels it.
+
+    Somebody may ask for its end: by `headway.cancel`, or by a button of its view, also while this process is
+    busy. Then `TaskCancelled` is raised once, at the next item of each loop of `track` that runs, or at the
+    next `stage`, `track`, `update`, `preview` or `check_cancelled`.
 
     Parameters
     ----------
@@ -94,6 +99,9 @@ class Task:
         self._is_detached = False
         self._is_recorded = False
         self._is_changed = resumption is None
+        self._has_entered = False
+        # Asked to stop, and nothing has been raised for it yet.
+        self._is_asked = False
         # What the running stage was told since the last look: folded into the state by `report`.
         self._told: dict[str, Any] = {}
         self._loops = LoopStack()
@@ -124,6 +132,8 @@ class Task:
             self._view(self)
 
     def __enter__(self) -> Self:
+        self.check_cancelled()
+        self._has_entered = True
         with self._lock:
             self._set(transitions.begin(self._state, now=_now()))
         if self._shows_itself and self._view is not None:
@@ -137,6 +147,8 @@ class Task:
             return
         if error is None:
             self.complete()
+        elif isinstance(error, TaskCancelled):
+            self._finish(TaskStatus.CANCELLED, error=f"cancelled by {error.by}")
         elif _is_cancellation(error):
             self._finish(TaskStatus.CANCELLED, error="interrupted")
         else:
@@ -230,6 +242,7 @@ class Task:
 
         def start() -> None:
             nonlocal opened
+            self.check_cancelled()
             with self._lock:
                 opened = self._reach(stage)
                 self._loops.begin(loop, initial=initial)
@@ -277,6 +290,7 @@ class Task:
         UnknownStageError, StageOrderError, TaskStateError, InvalidParamsError
             When the stage cannot be gone on to, the task is over, or the metadata have no JSON form.
         """
+        self.check_cancelled()
         with self._lock:
             transitions.check_running(self._state)
             if self._resumption.is_redoing(stage):
@@ -313,8 +327,20 @@ class Task:
             A PIL image, or a uint8 array of shape ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
             ``(H, W, 4)``.
         """
+        self.check_cancelled()
         if not self._is_detached:
             self._outbox.previews.offer(image)
+
+    def check_cancelled(self) -> None:
+        """Stop here when somebody has asked for the end of the task; for code without a loop of `track`.
+
+        Raises
+        ------
+        TaskCancelled
+            Once a request.
+        """
+        if self._is_asked:
+            raise self._stopped()
 
     def log(self, message: str, level: str = "info", **metadata: Any) -> None:
         """Add a line to the task's log.
@@ -485,6 +511,20 @@ class Task:
         """Take note that what was reported cannot be sent at all."""
         self._outbox.fail(error)
 
+    def ask_to_stop(self, request: CancelRequest) -> None:
+        """Have `TaskCancelled` raised at the next step; a task that has not begun is cancelled at once."""
+        with self._lock:
+            state = self._state
+            if state.status.is_over or state.cancel_request == request:
+                return
+            self._fold(_now())
+            self._set(replace(self._state, cancel_request=request))
+            self._is_asked = True
+            self._loops.stop(self._stopped)
+            if state.status is TaskStatus.QUEUED and not self._has_entered:
+                self._finish(TaskStatus.CANCELLED, error=f"cancelled by {request.by}")
+        self._reporter.wake()
+
     def rebase(self, *, attempt: int, seq: int) -> None:
         """Let the next state follow what is stored, which another writer has written."""
         with self._lock:
@@ -511,6 +551,16 @@ class Task:
         if stage is None or stage.status is not StageStatus.IN_PROGRESS:
             return None
         return None if stage.id == transitions.QUEUE_STAGE and self._block != stage.id else stage.id
+
+    def _stopped(self) -> TaskCancelled:
+        """Return what is raised where somebody asked for the end; it is the end, where no block is to end."""
+        with self._lock:
+            self._is_asked = False
+            request = self._state.cancel_request
+            by = request.by if request else "somebody"
+            if not self._has_entered and not self._state.status.is_over:
+                self._finish(TaskStatus.CANCELLED, error=f"cancelled by {by}")
+        return TaskCancelled(self.task_id, by)
 
     def _default_stage(self) -> str:
         """Return the heaviest stage to come; where none is, the heaviest of all, for the error to name."""
@@ -542,8 +592,15 @@ class Task:
         state = self._state
         running = self._running
         if running is not None:
+            # What is done after a cancellation is clean-up, and the stage before it was not completed.
+            is_cut = state.cancel_request is not None
             state = transitions.update_stage(
-                state, running, now=now, status=StageStatus.COMPLETED, duration=self._stage_elapsed()
+                state,
+                running,
+                now=now,
+                status=StageStatus.FAILED if is_cut else StageStatus.COMPLETED,
+                duration=self._stage_elapsed(),
+                error="cancelled" if is_cut else None,
             )
         self._set(transitions.start_stage(state, stage, now=now))
         self._stage_began = time.monotonic()
@@ -568,6 +625,7 @@ class Task:
             self._loops.clear()
 
     def _open_block(self, stage: str, *, message: str | None, total: int | None) -> None:
+        self.check_cancelled()
         with self._lock:
             if self._block == stage:
                 raise StageOrderError(f"expected stage {stage!r} to be opened once, and its block is open")
@@ -706,7 +764,7 @@ def new_task_id(template_id: str) -> str:
 
 def _is_cancellation(error: BaseException | None) -> bool:
     """Whether somebody asked for the end, rather than that something failed."""
-    if error is None or isinstance(error, KeyboardInterrupt):
+    if error is None or isinstance(error, (KeyboardInterrupt, TaskCancelled)):
         return error is not None
     # Another thread may be importing it: it is there, and half made.
     cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", None)
