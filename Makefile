@@ -54,6 +54,11 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/redis_away.py
 	$(BIN)/python benchmarks/reconnect.py
+	$(BIN)/python benchmarks/viewers.py
+	$(BIN)/python benchmarks/cancel.py
+	$(BIN)/python benchmarks/preview.py
+	$(BIN)/python benchmarks/resources.py
+	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/eta_replay.py
 	$(BIN)/python benchmarks/eta_replay.py --costs
 	$(BIN)/python benchmarks/analysis.py

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headway.models import LogEntry, LogLevel, TaskProgress, Timestamp
+from headway.store.previews import Preview, PreviewFacts
 from headway.store.reports import Report
 
 
@@ -17,3 +20,11 @@ def log_entries(count: int, *, first: int = 1, level: LogLevel = LogLevel.INFO) 
         LogEntry(id=number, timestamp=Timestamp(1_000 + number), level=level, message=f"line {number}")
         for number in range(first, first + count)
     )
+
+
+def preview(number: int, data: bytes, *, dropped: tuple[int, ...] = (), **facts: Any) -> Preview:
+    """A preview of that content."""
+    known = PreviewFacts(
+        **{"number": number, "at": Timestamp(number), "progress": 0.0, "size_bytes": len(data)} | facts
+    )
+    return Preview(facts=known, data=data, dropped=dropped)

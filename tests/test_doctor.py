@@ -95,7 +95,7 @@ def test_a_server_of_ones_own_that_would_lose_data_is_advised_on(
 
 
 def test_every_key_is_of_a_kind() -> None:
-    assert [kind_of(key) for key in keys.of_task("a")] == ["tasks", "previews", "logs", "logs"]
+    assert [kind_of(key) for key in keys.of_task("a")] == ["tasks", "previews", "logs", "logs", "resources"]
     assert {kind_of(key) for key in (keys.INDEX, keys.LEASES, keys.LEASES_EPOCH)} == {"lists"}
 
 

@@ -24,7 +24,7 @@ HEAVY = ("pandas", "numpy", "PIL", "tornado", "ipywidgets", "jupyter_server", "r
 LAYERS = (
     {"errors", "diagnostics", "cancellation"},
     {"models", "settings"},
-    {"stages", "records"},
+    {"stages", "records", "samples"},
     {"transitions", "analysis"},
     {"eta", "batch"},
     {"store"},

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from headway.stages import STAGE_DEFINITIONS, StageManager
     from headway.tracker import ProgressTracker
     from headway.widget import TaskWidget
+    from headway.worker.logs import LogHandler
+    from headway.worker.previews import PreviewGenerator, PreviewOptions
     from headway.worker.task import Task
 
 __version__ = "0.1.0"
@@ -29,6 +31,9 @@ __all__ = [
     "ETAPredictor",
     "Estimate",
     "HeadwayError",
+    "LogHandler",
+    "PreviewGenerator",
+    "PreviewOptions",
     "ProgressTracker",
     "Stage",
     "StageManager",
@@ -72,6 +77,8 @@ _MODULES = {
     "headway.stages": ("STAGE_DEFINITIONS", "StageManager"),
     "headway.tracker": ("ProgressTracker",),
     "headway.widget": ("TaskWidget",),
+    "headway.worker.logs": ("LogHandler",),
+    "headway.worker.previews": ("PreviewGenerator", "PreviewOptions"),
     "headway.worker.task": ("Task",),
 }
 

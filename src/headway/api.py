@@ -25,6 +25,7 @@ from headway.models import (
 )
 from headway.stages import StageManager, parse_stages
 from headway.worker.forecasts import device_name
+from headway.worker.previews import PreviewOptions
 from headway.worker.reporter import REPORTER
 from headway.worker.resumption import Resumption
 from headway.worker.task import Task, new_run, new_task_id
@@ -51,6 +52,7 @@ def task(
     show: bool = True,
     template_version: str | None = None,
     device: str | None = None,
+    previews: PreviewOptions | None = None,
 ) -> Task:
     """Begin to report a generation task.
 
@@ -79,6 +81,8 @@ def task(
         as a first guess.
     device
         What it runs on; by default the GPU that torch uses, if it uses one.
+    previews
+        How large, how often and how dear its previews may be.
 
     Returns
     -------
@@ -121,11 +125,11 @@ def task(
         with suppress(TaskNotFoundError):
             found = _read_states([task_id])[0]
             if _can_go_on(found, state):
-                return attach(task_id, show=show)
-    return Task(state, reporter=REPORTER, view=_view(), show=show)
+                return attach(task_id, show=show, previews=previews)
+    return Task(state, reporter=REPORTER, view=_view(), show=show, previews=previews)
 
 
-def attach(task_id: str, *, show: bool = True) -> Task:
+def attach(task_id: str, *, show: bool = True, previews: PreviewOptions | None = None) -> Task:
     """Take up a stored task as its next attempt: a restarted worker goes on where the last one ended.
 
     Finished stages keep their times, the stage that was interrupted goes on, and `Task.last_checkpoint` is
@@ -137,6 +141,8 @@ def attach(task_id: str, *, show: bool = True) -> Task:
         The task; it may be lost, failed, cancelled, or still run elsewhere.
     show
         Whether a notebook shows the task by itself when its ``with`` block begins.
+    previews
+        How large, how often and how dear this attempt's previews may be.
 
     Returns
     -------
@@ -163,7 +169,9 @@ def attach(task_id: str, *, show: bool = True) -> Task:
     run = new_run()
     found = REPORTER.attach(check_task_id(task_id), run=run)
     resumption = Resumption(run=run, state=found.task, checkpoint=found.checkpoint, log_id=found.log_id)
-    return Task(found.task, reporter=REPORTER, view=_view(), show=show, resumption=resumption)
+    return Task(
+        found.task, reporter=REPORTER, view=_view(), show=show, resumption=resumption, previews=previews
+    )
 
 
 def show(*tasks: Task | TaskSummary | str | Iterable[Task | TaskSummary | str]) -> None:

@@ -15,8 +15,9 @@ import msgspec
 from headway.errors import HeadwayError, UsageError
 from headway.settings import Settings
 from headway.store import clients
+from headway.store.previews import KEPT_PREVIEWS
 from headway.store.survey import Survey, survey
-from headway.store.tasks import KEPT_LOG_ENTRIES, KEPT_PREVIEWS, KEPT_TASKS, MAX_PAGE, TaskStore
+from headway.store.tasks import KEPT_LOG_ENTRIES, KEPT_TASKS, MAX_PAGE, TaskStore
 from headway.tracker import ProgressTracker
 
 PACKAGES = (

@@ -24,6 +24,7 @@ from headway.stages import parse_stages
 from headway.store import keys, leases
 from headway.store.reports import Report
 from headway.store.tasks import TaskStore
+from headway.store.watches import WATCHED_S
 from headway.tracker import ProgressTracker
 from tests.redis_servers import Server
 from tests.reports import reports
@@ -300,3 +301,18 @@ class TestWithoutAHint:
         hub.start()
         assert len(asyncio.all_tasks()) == 1
         await store.close()
+
+
+async def test_workers_are_told_that_somebody_looks(
+    tracker: Any, open_viewer: Any, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tracker.create_task_progress("a", "sdxl")
+    await tracker.attach("a", run="r", worker="w1")
+    async with open_viewer() as viewer:
+        assert redis.exists(keys.watched("w1")) == 0
+        await viewer.subscribe("a")
+        for _ in range(500):
+            if redis.exists(keys.watched("w1")):
+                break
+            await asyncio.sleep(0.02)
+        assert 0 < redis.ttl(keys.watched("w1")) <= WATCHED_S

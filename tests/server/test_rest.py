@@ -26,7 +26,7 @@ from headway.models import TaskProgress, TaskStatus
 from headway.server.errors import http_status
 from headway.store import keys
 from headway.store.reports import Report
-from tests.reports import log_entries, reports
+from tests.reports import log_entries, preview, reports
 from tests.server.routes import ENDPOINTS, REST
 
 WIRE = Path(__file__).parents[1] / "wire"
@@ -122,8 +122,9 @@ async def test_a_preview_is_cached_for_ever_and_a_dropped_one_is_gone(
 ) -> None:
     for number in range(1, 6):
         task = replace(running_task, task_id="a", seq=number)
-        preview = number, b"\xff\xd8 image %d" % number
-        await tracker.store.write([Report(task=task, preview=preview)])
+        data = b"\xff\xd8 image %d" % number
+        dropped = (1,) if number == 5 else ()
+        await tracker.store.write([Report(task=task, preview=preview(number, data, dropped=dropped))])
     response = await fetch("tasks/a/previews/5")
     assert (response.code, response.body) == (200, b"\xff\xd8 image 5")
     assert response.headers["Content-Type"] == "image/jpeg"
@@ -133,6 +134,49 @@ async def test_a_preview_is_cached_for_ever_and_a_dropped_one_is_gone(
     assert (await fetch("tasks/a/previews/5", headers=known)).code == 304
     gone = await fetch("tasks/a/previews/1")
     assert (gone.code, "max-age" in gone.headers.get("Cache-Control", "")) == (404, False)
+
+
+@pytest.mark.parametrize(
+    ("stored", "served"),
+    [
+        ("image/webp", "image/webp"),
+        ("text/plain; charset=utf-8", "text/plain; charset=utf-8"),
+        ("text/html", "application/octet-stream"),
+        ("image/svg+xml", "application/octet-stream"),
+    ],
+)
+async def test_a_preview_is_served_as_what_it_is_and_never_as_what_could_run(
+    tracker: Any, fetch: Any, running_task: TaskProgress, stored: str, served: str
+) -> None:
+    new = preview(1, b"<script>", media_type=stored)
+    await tracker.store.write([Report(task=replace(running_task, task_id="a"), preview=new)])
+    response = await fetch("tasks/a/previews/1")
+    assert (response.headers["Content-Type"], response.body) == (served, b"<script>")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_previews_that_are_kept_are_listed_newest_last(
+    tracker: Any, fetch: Any, running_task: TaskProgress
+) -> None:
+    assert (await fetch("tasks/a/previews")).code == 404
+    await tracker.store.write(reports(replace(running_task, task_id="a", seq=1)))
+    assert json.loads((await fetch("tasks/a/previews")).body) == []
+    for number in (2, 1_000_000):
+        new = preview(number, b"jpeg", progress=50.0, width=256, height=128)
+        await tracker.store.write([Report(task=replace(running_task, task_id="a", seq=number), preview=new)])
+    response = await fetch("tasks/a/previews")
+    assert response.headers["Cache-Control"] == "no-cache"
+    first, last = json.loads(response.body)
+    assert (first["number"], last["number"]) == (2, 1_000_000)
+    assert first == {
+        "number": 2,
+        "at": "1970-01-01T00:00:02Z",
+        "progress": 50.0,
+        "media_type": "image/jpeg",
+        "bytes": 4,
+        "width": 256,
+        "height": 128,
+    }
 
 
 class TestWithoutRedis:
@@ -191,9 +235,14 @@ class TestOpenApi:
         assert described == registered
 
     def test_its_queries_are_what_the_handlers_take(self) -> None:
-        from headway.server.handlers import TaskLogsHandler, TasksHandler
+        from headway.server.handlers import TaskLogsHandler, TaskResourcesHandler, TasksHandler
 
-        for path, handler in (("", TasksHandler), ("/{task_id}/logs", TaskLogsHandler)):
+        queried = (
+            ("", TasksHandler),
+            ("/{task_id}/logs", TaskLogsHandler),
+            ("/{task_id}/resources", TaskResourcesHandler),
+        )
+        for path, handler in queried:
             parameters = self.DOCUMENT["paths"][f"/headway/tasks{path}"]["get"]["parameters"]
             assert {p["name"] for p in parameters if "name" in p} == handler.QUERY - {"token"}
 
@@ -214,6 +263,13 @@ class TestOpenApi:
         for changed in [task | {"more": 1}, {name: task[name] for name in task if name != "eta"}]:
             with pytest.raises(Exception, match=r"more|eta"):
                 self.validate("TaskProgress", json.dumps(changed).encode())
+
+    async def test_a_list_of_previews_is_as_it_is_described(
+        self, tracker: Any, fetch: Any, running_task: TaskProgress
+    ) -> None:
+        new = preview(1, b"Es war einmal", media_type="text/plain; charset=utf-8")
+        await tracker.store.write([Report(task=running_task, preview=new)])
+        self.validate("PreviewList", (await fetch(f"tasks/{running_task.task_id}/previews")).body)
 
     async def test_a_page_of_logs_is_as_it_is_described(
         self, tracker: Any, fetch: Any, running_task: TaskProgress

@@ -19,6 +19,7 @@ from headway.settings import Settings
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.leases import LEASE_S
+from headway.store.previews import StoredPreview
 from headway.store.reports import Report
 from headway.store.survey import survey
 from headway.store.tasks import TaskStore
@@ -27,7 +28,7 @@ from headway.worker.reporter import Reporter
 from headway.worker.task import Task
 from tests import redis_servers
 from tests.redis_servers import Server
-from tests.reports import log_entries, reports
+from tests.reports import log_entries, preview, reports
 
 TASKS = 60
 WORKER = "worker-1"
@@ -99,7 +100,7 @@ async def test_many_reports_are_written_and_read_back(url: str) -> None:
                 worker=WORKER,
                 checkpoint=b'{"step":%d}' % number,
                 entries=log_entries(3),
-                preview=(1, b"jpeg-%d" % number),
+                preview=preview(1, b"jpeg-%d" % number),
             )
             for number in range(TASKS)
         ]
@@ -109,7 +110,8 @@ async def test_many_reports_are_written_and_read_back(url: str) -> None:
         assert [found[task_id].data for task_id in ids] == [report.task.to_json() for report in written]
         assert await store.read_seqs([*ids, "unknown"]) == dict.fromkeys(ids, 1) | {"unknown": 0}
         assert await store.read_checkpoint(ids[7]) == b'{"step":7}'
-        assert await store.read_preview(ids[7], 1) == b"jpeg-7"
+        assert await store.read_preview(ids[7], 1) == StoredPreview(data=b"jpeg-7")
+        assert [facts.number for facts in await store.list_previews(ids[7])] == [1]
         assert [entry.id for entry in (await store.read_logs(ids[7])).entries] == [1, 2, 3]
         refused = await store.write(reports(*(state(number) for number in range(3))))
         assert refused.keys() == set(ids[:3])

@@ -19,7 +19,7 @@ from headway.store import keys
 from headway.store.reports import Report, bounded_entries
 from headway.store.tasks import KEPT_LOG_ENTRIES
 from headway.tracker import ProgressTracker
-from tests.reports import log_entries
+from tests.reports import log_entries, preview
 
 OpenTracker = Callable[..., Any]
 
@@ -148,12 +148,13 @@ def test_of_what_waits_debug_is_dropped_first_then_the_oldest(levels: list[LogLe
 
 
 def test_a_report_holds_what_an_older_one_of_the_same_run_could_not_deliver() -> None:
-    older = Report(task=state(1), run="r", checkpoint=b"1", entries=log_entries(2), preview=(1, b"old"))
+    old, new = preview(1, b"old", dropped=(7,)), preview(2, b"new", dropped=(8,))
+    older = Report(task=state(1), run="r", checkpoint=b"1", entries=log_entries(2), preview=old)
     newer = Report(task=state(2), run="r", entries=log_entries(1, first=3)).after(older)
-    assert (newer.task.seq, newer.checkpoint, newer.preview) == (2, b"1", (1, b"old"))
+    assert (newer.task.seq, newer.checkpoint, newer.preview) == (2, b"1", old)
     assert ids(newer.entries) == [1, 2, 3]
-    full = Report(task=state(2), run="r", checkpoint=b"2", preview=(2, b"new")).after(older)
-    assert (full.checkpoint, full.preview) == (b"2", (2, b"new"))
+    full = Report(task=state(2), run="r", checkpoint=b"2", preview=new).after(older)
+    assert (full.checkpoint, full.preview) == (b"2", preview(2, b"new", dropped=(7, 8)))
     emptied = Report(task=state(2), run="r", checkpoint=b"").after(older)
     assert emptied.checkpoint == b"", "which drops it"
     another = Report(task=state(2), run="s")

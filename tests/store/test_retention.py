@@ -13,6 +13,7 @@ from redis import Redis
 from headway import transitions
 from headway.errors import UsageError
 from headway.models import LogLevel, TaskStatus, Timestamp
+from headway.samples import ResourceSample, SeriesUpdate
 from headway.settings import Settings
 from headway.stages import parse_stages
 from headway.store import keys
@@ -22,7 +23,7 @@ from headway.store.reports import Report
 from headway.store.tasks import TaskStore
 from headway.tracker import ProgressTracker
 from tests.puppet import start_puppet
-from tests.reports import log_entries
+from tests.reports import log_entries, preview
 
 OpenTracker = Callable[..., Any]
 KEPT = 5
@@ -39,7 +40,7 @@ def report(task_id: str, *, made_at: float, is_over: bool = True, worker: str = 
         task=replace(task, seq=1),
         run=task_id,
         worker=worker,
-        preview=(1, b"image"),
+        preview=preview(1, b"image"),
         entries=(*log_entries(1), *debug),
         checkpoint=b'{"done":1}',
     )
@@ -182,6 +183,8 @@ async def test_all_that_is_a_tasks_expires_together(
 ) -> None:
     async with ProgressTracker(TaskStore(replace(settings, ttl_s=100))) as tracker:
         await tracker.store.write([report("a", made_at=1_000, is_over=False)])
+        samples = SeriesUpdate(0.0, (ResourceSample(at=Timestamp(1_000), rss_bytes=1),))
+        await tracker.store.samples.write([("a", "a", samples)])
         assert {redis.ttl(key) for key in keys.of_task("a")} <= {99, 100}
         for key in keys.of_task("a"):
             redis.expire(key, 5)

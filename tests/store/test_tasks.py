@@ -27,10 +27,11 @@ from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.clients import TIMEOUT_S
 from headway.store.embedded import EmbeddedServer
+from headway.store.previews import KEPT_PREVIEWS, StoredPreview
 from headway.store.reports import Refusal, Report
-from headway.store.tasks import KEPT_PREVIEWS, TaskStore
+from headway.store.tasks import TaskStore
 from headway.tracker import ProgressTracker
-from tests.reports import reports
+from tests.reports import preview, reports
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ async def test_every_write_sets_the_time_to_live_anew_of_the_previews_too(
     open_store: Any, redis: Redis
 ) -> None:
     async with open_store(ttl_s=100) as store:
-        await store.write([Report(task=state(seq=1), preview=(1, b"jpeg"))])
+        await store.write([Report(task=state(seq=1), preview=preview(1, b"jpeg"))])
         assert redis.ttl(keys.previews("a")) in (99, 100)
         for seq in (2, 3):
             redis.persist(keys.task("a"))
@@ -211,31 +212,79 @@ async def test_the_index_shrinks_as_tasks_are_added_wherever_the_gone_ones_stand
     assert 220 <= redis.zcard(keys.INDEX) <= 220 * 8 // 7
 
 
-@pytest.mark.parametrize(
-    ("numbers", "kept"),
-    [
-        (range(1, 11), [7, 8, 9, 10]),
-        ([1, 3, 8, 9, 20, 21], [8, 9, 20, 21]),
-        ([10, 11, 12, 13, 1, 2], [1, 2]),
-    ],
-    ids=["in order", "with gaps", "of a run that began anew"],
-)
-async def test_the_newest_four_previews_are_kept(
-    open_store: Any, redis: Redis, numbers: list[int], kept: list[int]
+async def test_a_new_preview_takes_those_away_that_its_worker_names(open_store: Any, redis: Redis) -> None:
+    async with open_store() as store:
+        for number in range(1, 6):
+            dropped = (2, 3) if number == 5 else ()
+            report = Report(task=state(seq=number), preview=preview(number, b"image", dropped=dropped))
+            assert await store.write([report]) == {}
+        assert [facts.number for facts in await store.list_previews("a")] == [1, 4, 5]
+        assert await store.read_preview("a", 2) is None
+    assert redis.hlen(keys.previews("a")) == 6, "each with its facts"
+
+
+async def test_what_is_known_of_a_preview_comes_back_without_its_content(open_store: Any) -> None:
+    written = preview(
+        7, "…Ende".encode(), media_type="text/plain; charset=utf-8", progress=12.5, at=Timestamp(1_000.25)
+    )
+    async with open_store() as store:
+        await store.write([Report(task=state(), preview=written)])
+        assert await store.list_previews("a") == [written.facts]
+        found = await store.read_preview("a", 7)
+        assert (found.data, found.media_type, found.is_image) == (
+            written.data,
+            written.facts.media_type,
+            False,
+        )
+        assert await store.list_previews("b") == []
+
+
+async def test_a_preview_of_an_earlier_version_is_a_jpeg_and_facts_of_a_later_one_are_passed_over(
+    open_store: Any, redis: Redis
+) -> None:
+    redis.hset(keys.previews("a"), mapping={"3": b"jpeg", "facts:4": b'{"number": "four"}', "4": b"x"})
+    async with open_store() as store:
+        assert await store.read_preview("a", 3) == StoredPreview(data=b"jpeg")
+        assert await store.list_previews("a") == []
+
+
+async def test_previews_of_a_run_whose_clock_was_ahead_leave_with_the_first_of_the_next(
+    open_store: Any, redis: Redis
 ) -> None:
     async with open_store() as store:
-        for seq, number in enumerate(numbers):
-            preview = number, b"image %d" % number
-            await store.write([Report(task=state(seq=seq + 1), preview=preview)])
-        assert await store.read_preview("a", kept[0]) == b"image %d" % kept[0]
-        assert await store.read_preview("a", 5) is None
-    assert sorted(map(int, redis.hkeys(keys.previews("a")))) == kept
-    assert len(kept) <= KEPT_PREVIEWS
+        for seq, number in enumerate([10, 11, 12, 1, 2]):
+            await store.write([Report(task=state(seq=seq + 1), preview=preview(number, b"image"))])
+        assert [facts.number for facts in await store.list_previews("a")] == [1, 2]
+    assert redis.hlen(keys.previews("a")) == 4
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "size_bytes", "kept"),
+    [(1_000, 100, range(11, 21)), (1_000, 400, range(19, 21)), (100, 400, range(20, 21))],
+    ids=["as many as fit", "large ones", "the newest at least"],
+)
+async def test_what_a_worker_does_not_know_of_leaves_oldest_first(
+    open_store: Any, redis: Redis, max_bytes: int, size_bytes: int, kept: range
+) -> None:
+    async with open_store() as store:
+        for number in range(1, 21):
+            new = replace(preview(number, bytes(size_bytes)), max_bytes=max_bytes)
+            await store.write([Report(task=state(seq=number), preview=new)])
+        assert [facts.number for facts in await store.list_previews("a")] == list(kept)
+    assert redis.hlen(keys.previews("a")) == 2 * len(kept)
+
+
+async def test_no_more_than_two_hundred_previews_are_kept(open_store: Any) -> None:
+    async with open_store() as store:
+        for number in range(1, KEPT_PREVIEWS + 4):
+            await store.write([Report(task=state(seq=number), preview=preview(number, b"x"))])
+        listed = [facts.number for facts in await store.list_previews("a")]
+    assert listed == list(range(4, KEPT_PREVIEWS + 4))
 
 
 async def test_previews_expire(open_store: Any, redis: Redis, eventually: Any) -> None:
     async with open_store(ttl_s=1) as store:
-        await store.write([Report(task=state(), preview=(1, b"image"))])
+        await store.write([Report(task=state(), preview=preview(1, b"image"))])
         await eventually(lambda: not redis.exists(keys.previews("a")))
         assert await store.read_preview("a", 1) is None
 
@@ -250,6 +299,7 @@ CALLS: dict[str, Callable[[TaskStore], Any]] = {
     "read_checkpoint": lambda store: store.read_checkpoint("a"),
     "leases": lambda store: store.leases.renew("w"),
     "read_preview": lambda store: store.read_preview("a", 1),
+    "list_previews": lambda store: store.list_previews("a"),
     "changes": lambda store: store.changes().__aenter__(),
 }
 

@@ -13,9 +13,11 @@ from headway.errors import StoreError
 from headway.server.forecasts import Forecasts
 from headway.server.handlers import (
     PreviewHandler,
+    PreviewsHandler,
     TaskCancelHandler,
     TaskLogsHandler,
     TaskProgressHandler,
+    TaskResourcesHandler,
     TasksHandler,
 )
 from headway.server.hub import Hub
@@ -30,6 +32,8 @@ HANDLERS: list[tuple[str, Any]] = [
     (r"/headway/tasks/([^/]+)/progress", TaskProgressHandler),
     (r"/headway/tasks/([^/]+)/cancel", TaskCancelHandler),
     (r"/headway/tasks/([^/]+)/logs", TaskLogsHandler),
+    (r"/headway/tasks/([^/]+)/resources", TaskResourcesHandler),
+    (r"/headway/tasks/([^/]+)/previews/?", PreviewsHandler),
     (r"/headway/tasks/([^/]+)/previews/([0-9]{1,15})", PreviewHandler),
     (r"/headway/ws/progress", ProgressWebSocketHandler),
 ]

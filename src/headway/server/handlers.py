@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
@@ -11,12 +12,16 @@ from tornado import web
 from headway.errors import HeadwayError, TaskNotFoundError, UsageError
 from headway.models import TaskStatus, Timestamp, check_task_id, encode_json
 from headway.server.errors import RETRY_AFTER_S, as_http_error
+from headway.server.resources import resources_json
 from headway.tracker import ProgressTracker
 
 AUTH_RESOURCE = "headway"
 ANONYMOUS = "somebody in the browser"
 # A preview never changes under its number.
 PREVIEW_CACHE = "private, max-age=86400, immutable"
+# What else a worker may have stored, no browser is to interpret.
+PREVIEW_TYPES = frozenset({"image/jpeg", "image/webp", "text/plain; charset=utf-8"})
+UNKNOWN_TYPE = "application/octet-stream"
 
 
 class HeadwayHandler(APIHandler):
@@ -100,6 +105,24 @@ class TaskLogsHandler(HeadwayHandler):
         self.finish(encode_json(page))
 
 
+class TaskResourcesHandler(HeadwayHandler):
+    """``GET headway/tasks/{task_id}/resources?since=``."""
+
+    QUERY = frozenset({"since", "token"})
+
+    @web.authenticated
+    @authorized
+    async def get(self, task_id: str) -> None:
+        """Answer the samples after a time, oldest first, and the seconds between them."""
+        with as_http_error():
+            self.check_query(self.QUERY)
+            since = _moment(self.get_query_argument("since", "0"))
+            await self.tracker.get_stored(task_id)
+            rows = await self.tracker.store.samples.read(task_id, since=since)
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(encode_json(resources_json(rows)))
+
+
 class TasksHandler(HeadwayHandler):
     """``GET headway/tasks?status=&since=&limit=&cursor=``."""
 
@@ -121,6 +144,20 @@ class TasksHandler(HeadwayHandler):
         self.finish(encode_json({"tasks": tasks, "cursor": cursor}))
 
 
+class PreviewsHandler(HeadwayHandler):
+    """``GET headway/tasks/{task_id}/previews``."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, task_id: str) -> None:
+        """Answer what is known of the previews that are kept, oldest first."""
+        with as_http_error():
+            await self.tracker.get_stored(task_id)
+            previews = await self.tracker.store.list_previews(task_id)
+        self.set_header("Cache-Control", "no-cache")
+        self.finish(encode_json(previews))
+
+
 class PreviewHandler(HeadwayHandler):
     """``GET headway/tasks/{task_id}/previews/{n}``."""
 
@@ -129,12 +166,13 @@ class PreviewHandler(HeadwayHandler):
     async def get(self, task_id: str, number: str) -> None:
         """Answer a preview; it never changes, so it may be cached for ever."""
         with as_http_error():
-            image = await self.tracker.store.read_preview(check_task_id(task_id), int(number))
-            if image is None:
+            preview = await self.tracker.store.read_preview(check_task_id(task_id), int(number))
+            if preview is None:
                 raise TaskNotFoundError(f"{task_id}/previews/{number}")
         self.set_header("Cache-Control", PREVIEW_CACHE)
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish(image, set_content_type="image/jpeg")
+        is_known = preview.media_type in PREVIEW_TYPES
+        self.finish(preview.data, set_content_type=preview.media_type if is_known else UNKNOWN_TYPE)
 
 
 def _name_of(user: Any) -> str:
@@ -161,6 +199,17 @@ def _time(text: str | None) -> Timestamp | None:
         return Timestamp.from_iso(text)
     except (ValueError, OverflowError):
         raise UsageError(f"expected since to be an ISO 8601 time, got {text[:80]!r}") from None
+
+
+def _moment(text: str) -> float:
+    """Read UTC seconds since the epoch, or an ISO 8601 time."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return _time(text) or 0.0
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"expected since to be UTC seconds or an ISO 8601 time, got {text[:80]!r}")
+    return seconds
 
 
 def _whole(text: str, name: str) -> int:

@@ -30,7 +30,9 @@ from headway.server.messages import (
     Subscribe,
     encode_frame,
 )
+from headway.server.resources import ResourceFeed
 from headway.store.reports import Stored
+from headway.store.watches import MARK_S
 from headway.tracker import ProgressTracker
 
 # A frame to one viewer every so often, at most.
@@ -71,12 +73,14 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._has_stopped = False
         self.is_store_up = True
+        self.resources = ResourceFeed(self._store.samples, is_over=self._is_over)
 
     def start(self) -> None:
         """Begin to listen and to read; not again after the end."""
         if self._has_stopped:  # the server was told to end while it still started
             return
-        self._tasks = [asyncio.create_task(loop) for loop in (self._listen(), self._read(), self._watch())]
+        loops = (self._listen(), self._read(), self._watch(), self._tell_workers(), self.resources.run())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
         """End every connection and every task of the hub, for good."""
@@ -133,6 +137,10 @@ class Hub:
         """End a connection whose viewer is gone."""
         connection.end()
         self._connections.discard(connection)
+
+    def _is_over(self, task_id: str) -> bool:
+        stored = self._newest.get(task_id)
+        return stored is not None and stored.is_over
 
     def _mark(self, task_ids: Iterable[str]) -> None:
         self._stale.update(task_ids)
@@ -196,6 +204,15 @@ class Hub:
             known = {task_id: stored.seq for task_id, stored in self._newest.items()}
             self._mark(task_id for task_id, seq in seqs.items() if seq != known.get(task_id, 0))
 
+    async def _tell_workers(self) -> None:
+        """Let the workers know that somebody looks at their tasks."""
+        while True:
+            await asyncio.sleep(MARK_S)
+            with suppress(StoreError):
+                await self._store.watches.mark(
+                    {found.worker for found in self._newest.values() if found.worker}
+                )
+
     def _deliver_newer(self, stored: Mapping[str, Stored]) -> None:
         self._deliver([task_id for task_id in stored if task_id in self._viewers], stored)
 
@@ -243,6 +260,7 @@ class Connection:
         self._many = False
         self._is_unavailable = False
         self._wake = asyncio.Event()
+        self._resources = hub.resources.view(self._wake.set)
         self._task = asyncio.create_task(self._pump())
 
     @property
@@ -262,6 +280,8 @@ class Connection:
             if message.logs:
                 self._logged[task_id] = message.logs_since.get(task_id, 0)
             self._missed.discard(task_id)
+        if message.resources:
+            self._resources.want(ids, message.resources_since)
         self._spoke_at = 0.0  # a heartbeat answers where nothing is newer
         self._hub.want(self, ids)
 
@@ -274,6 +294,7 @@ class Connection:
             self._pending.pop(task_id, None)
             self._missed.discard(task_id)
             self._doubted.discard(task_id)
+        self._resources.leave(ids)
         self._hub.leave(self, ids)
 
     def notice(self, task_id: str) -> None:
@@ -306,6 +327,7 @@ class Connection:
 
     def end(self) -> asyncio.Task[None]:
         """Stop sending and want nothing more; return the task that is ending."""
+        self._resources.leave_all()
         self._hub.leave(self, list(self._wanted))
         self._wanted.clear()
         self._task.cancel()
@@ -323,6 +345,8 @@ class Connection:
                 await self._send(frame)
             for task_id in pending:
                 await self._send_logs(task_id)
+            async for frame in self._resources.frames(many=self._many):
+                await self._send(frame)
             if time.monotonic() - self._spoke_at >= HEARTBEAT_S:
                 await self._send(encode_frame([self._heartbeat()]))
             await asyncio.sleep(max(0.0, FRAME_INTERVAL_S - (time.monotonic() - began)))

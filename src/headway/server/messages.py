@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from headway.errors import UsageError
-from headway.models import LogEntry, Timestamp, check_task_id, encode_json
+from headway.models import LogEntry, Timestamp, check_task_id, decode_timestamp, encode_json
 
 # Names one connection may ask for; JupyterLab shows some dozens, a page of everything a thousand.
 MAX_IDS = 10_000
@@ -30,6 +30,10 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag="subscribe"):
         Whether the tasks' log entries are wanted too.
     logs_since
         The id of the newest log entry that the viewer has, by task.
+    resources
+        Whether the tasks' resource samples are wanted too.
+    resources_since
+        The time of the newest sample that the viewer has, by task.
     """
 
     task_ids: list[str] = []
@@ -38,6 +42,8 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag="subscribe"):
     many: bool = False
     logs: bool = False
     logs_since: dict[str, int] = {}
+    resources: bool = False
+    resources_since: dict[str, Timestamp] = {}
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag="unsubscribe"):
@@ -80,6 +86,23 @@ class LogMessage(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     dropped: int
 
 
+class ResourcesMessage(msgspec.Struct, frozen=True, kw_only=True, tag="resources"):
+    """Resource samples of a task that the viewer has not got, oldest first.
+
+    Parameters
+    ----------
+    interval_s
+        Seconds between the samples that are stored now; it doubles as a task grows longer. Samples that the
+        viewer has of the same ``floor(at / interval_s)`` are one: the newest replaces the others.
+    samples
+        The JSON that the worker wrote, each a `headway.samples.ResourceSample`.
+    """
+
+    task_id: str
+    interval_s: float
+    samples: tuple[msgspec.Raw, ...]
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """Nothing is new, and the line works; sent where nothing else was for 1.5 s.
 
@@ -107,7 +130,7 @@ class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
     task_id: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(Subscribe | Unsubscribe)
+_DECODER = msgspec.json.Decoder(Subscribe | Unsubscribe, dec_hook=decode_timestamp)
 
 
 def parse_message(text: str | bytes) -> Subscribe | Unsubscribe:

@@ -28,6 +28,11 @@ def history(template_id: str) -> str:
     return f"{HISTORY_INDEX}:{template_id}"
 
 
+def watched(worker: str) -> str:
+    """Text, for some seconds, while a viewer looks at a task of this worker."""
+    return f"{PREFIX}:watched:{worker}"
+
+
 def task(task_id: str) -> str:
     """Hash: the newest state of a task, and what its writers must agree on.
 
@@ -40,7 +45,7 @@ def task(task_id: str) -> str:
 
 
 def previews(task_id: str) -> str:
-    """Hash: the newest previews by their number, JPEG bytes."""
+    """Hash: the content of a task's previews by their number, and their facts (JSON) at ``facts:`` and it."""
     return f"{PREFIX}:{{{task_id}}}:previews"
 
 
@@ -54,6 +59,11 @@ def debug_logs(task_id: str) -> str:
     return f"{PREFIX}:{{{task_id}}}:logs:debug"
 
 
-def of_task(task_id: str) -> tuple[str, str, str, str]:
+def resources(task_id: str) -> str:
+    """Sorted set: the resource samples, JSON, by the time at which each ends, UTC seconds."""
+    return f"{PREFIX}:{{{task_id}}}:resources"
+
+
+def of_task(task_id: str) -> tuple[str, str, str, str, str]:
     """Every key of a task."""
-    return task(task_id), previews(task_id), logs(task_id), debug_logs(task_id)
+    return task(task_id), previews(task_id), logs(task_id), debug_logs(task_id), resources(task_id)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from headway.models import CancelRequest, LogEntry, LogLevel, TaskProgress, TaskStatus
 from headway.records import TaskHistory
+from headway.store.previews import Preview
 
 # Log entries of one task that wait to be stored: at a usual 200 bytes they take 200 kB, at worst, with full
 # messages and metadata, 20 MB.
@@ -38,7 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         The id of the run's first log entry, 0 if unknown; the ids of the others follow it without a gap, so
         that an entry that was dropped is missed.
     preview
-        A preview's number and its JPEG bytes.
+        A new preview.
     record
         What is kept of a task that is now over.
     """
@@ -50,7 +51,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: bytes | None = None
     entries: tuple[LogEntry, ...] = ()
     first_log_id: int = 0
-    preview: tuple[int, bytes] | None = None
+    preview: Preview | None = None
     record: TaskHistory | None = None
 
     def after(self, older: Report | None) -> Report:
@@ -61,7 +62,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             self,
             checkpoint=self.checkpoint if self.checkpoint is not None else older.checkpoint,
             entries=tuple(bounded_entries([*older.entries, *self.entries])),
-            preview=self.preview or older.preview,
+            preview=self.preview.after(older.preview) if self.preview else older.preview,
             record=self.record or older.record,
         )
 

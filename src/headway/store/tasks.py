@@ -24,18 +24,19 @@ from headway.models import (
     encode_json,
 )
 from headway.settings import Settings
-from headway.store import keys
+from headway.store import keys, previews
 from headway.store.cancels import Cancels
 from headway.store.commands import Call, Commands, Script
 from headway.store.history import HistoryStore
 from headway.store.leases import Leases
+from headway.store.previews import PreviewFacts, StoredPreview
 from headway.store.reports import Refusal, Report, Stored
+from headway.store.samples import SampleStore
+from headway.store.watches import Watches
 
 if TYPE_CHECKING:
     from headway.store.embedded import EmbeddedServer
 
-# The newest previews of a task that stay fetchable; older ones are dropped first.
-KEPT_PREVIEWS = 4
 # How much longer a task stays that a worker runs: it is renewed after an eighth of its time, so that, of a
 # memory that is full, every other task leaves before it.
 LIVE_SHARE = 1.25
@@ -77,6 +78,10 @@ class TaskStore:
         The records of tasks that are over.
     cancels
         Which tasks are asked to stop.
+    watches
+        Which workers' tasks are looked at.
+    samples
+        What tasks' processes and machines were doing.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class TaskStore:
         self.leases = Leases(self.commands)
         self.history = HistoryStore(self.commands)
         self.cancels = Cancels(self.commands)
+        self.watches = Watches(self.commands)
+        self.samples = SampleStore(self.commands)
 
     async def connect(self) -> None:
         """Make sure that the server is there; the embedded one is started where it is not.
@@ -173,8 +180,7 @@ class TaskStore:
             task.to_json(),
             report.worker if is_live else "-",
             "" if report.checkpoint is None else report.checkpoint or "-",
-            *(preview or ("", "")),
-            KEPT_PREVIEWS,
+            *(preview.arguments() if preview else ("", "", "")),
             KEPT_LOG_ENTRIES,
             report.first_log_id,
             task.status,
@@ -328,11 +334,13 @@ class TaskStore:
             async with self.commands.client() as client:
                 await client.zrem(keys.INDEX, *task_ids)
 
-    async def read_preview(self, task_id: str, number: int) -> bytes | None:
+    async def read_preview(self, task_id: str, number: int) -> StoredPreview | None:
         """Read a preview; ``None`` when it is not, or no longer, stored."""
-        async with self.commands.client() as client:
-            image: Any = await client.hget(keys.previews(task_id), str(number))
-        return bytes(image) if image is not None else None
+        return await previews.read(self.commands, task_id, number)
+
+    async def list_previews(self, task_id: str) -> list[PreviewFacts]:
+        """Read what is known of a task's previews, oldest first; none of a task that is not stored."""
+        return await previews.listed(self.commands, task_id)
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[list[str]]]:
         """Listen for the ids of tasks that anybody has just written; see `Commands.hints`."""

@@ -1,10 +1,11 @@
 -- Stores what is new of one task, all of it or nothing, where it is newer than what is there.
 --
--- KEYS  the task's hash, its previews, its logs, its debug logs: all of one slot
+-- KEYS  the task's hash, its previews, its logs, its debug logs, its samples: all of one slot
 -- ARGV  1 milliseconds until it expires   2 attempt   3 seq   4 run, '' for whoever compares before it sets
 --       5 expected seq, '' for any, '0' for none stored   6 JSON of the state
 --       7 worker, '' to leave it, '-' for none   8 JSON of the checkpoint, '' to leave it, '-' for none
---       9 number of a preview, '' for none   10 the preview   11 how many previews are kept
+--       9 number of a preview, '' for none   10 the preview   11 JSON of its facts (a text), of the numbers that
+--       are dropped for it (texts), and of max_bytes and max_count of all the task's previews
 --       12 how many log entries are kept   13 the id of the run's first log entry, 0 if unknown   14 status
 --       then three a log entry: id, 1 for level debug, JSON
 --
@@ -51,18 +52,30 @@ elseif checkpoint ~= '' then
 end
 
 if ARGV[9] ~= '' then
-  redis.call('HSET', previews, ARGV[9], ARGV[10])
-  local numbers = {}
+  local newest, kept = tonumber(ARGV[9]), cjson.decode(ARGV[11])
+  redis.call('HSET', previews, ARGV[9], ARGV[10], 'facts:' .. ARGV[9], kept.facts)
+  for _, name in ipairs(kept.dropped) do
+    redis.call('HDEL', previews, name, 'facts:' .. name)
+  end
+  local numbers, size = {}, 0
   for _, name in ipairs(redis.call('HKEYS', previews)) do
-    if tonumber(name) > tonumber(ARGV[9]) then
-      redis.call('HDEL', previews, name) -- of an earlier run, whose clock was ahead
-    else
-      numbers[#numbers + 1] = tonumber(name)
+    local number = tonumber(name)
+    if number and number > newest then
+      redis.call('HDEL', previews, name, 'facts:' .. name) -- of an earlier run, whose clock was ahead
+    elseif number then
+      numbers[#numbers + 1] = number
+      size = size + redis.call('HSTRLEN', previews, name)
     end
   end
+  -- The worker thins out its own; those of earlier attempts, which it does not know, leave here.
   table.sort(numbers)
-  for i = 1, #numbers - tonumber(ARGV[11]) do
-    redis.call('HDEL', previews, string.format('%.0f', numbers[i]))
+  for i = 1, #numbers - 1 do
+    if size <= kept.max_bytes and #numbers - i < kept.max_count then
+      break
+    end
+    local name = string.format('%.0f', numbers[i])
+    size = size - redis.call('HSTRLEN', previews, name)
+    redis.call('HDEL', previews, name, 'facts:' .. name)
   end
 end
 

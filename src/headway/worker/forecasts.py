@@ -256,12 +256,7 @@ def _seconds(stage: StageProgress, now: float) -> float:
 
 def _described(record: TaskHistory) -> TaskHistory:
     """Add what this machine knows of itself."""
-    return replace(
-        record,
-        host=platform.node() or None,
-        peak_rss_bytes=_peak_rss_bytes(),
-        peak_gpu_memory_bytes=_of_cuda("max_memory_allocated"),
-    )
+    return replace(record, host=platform.node() or None)
 
 
 def device_name() -> str | None:
@@ -278,12 +273,3 @@ def _of_cuda(what: str) -> Any:
         return getattr(cuda, what)()
     except Exception:  # whatever a driver raises, the task goes on
         return None
-
-
-def _peak_rss_bytes() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1_024 * peak

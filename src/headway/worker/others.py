@@ -64,7 +64,7 @@ async def _fetch_previews(tracker: ProgressTracker, states: list[TaskProgress]) 
     for state in states:
         if state.preview_url is not None:
             number = int(state.preview_url.rpartition("/")[2])
-            image = await tracker.store.read_preview(state.task_id, number)
-            if image is not None:
-                previews[state.task_id] = image
+            preview = await tracker.store.read_preview(state.task_id, number)
+            if preview is not None and preview.is_image:
+                previews[state.task_id] = preview.data
     return previews

@@ -7,6 +7,7 @@ and previews the newest waits.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,9 @@ from headway.store.reports import MAX_WAITING_ENTRIES, bounded_entries
 if TYPE_CHECKING:
     from headway.worker.previews import PreviewSlot
 
-# Waiting entries are cut to their bound only now and then, because that looks at all of them.
-SLACK = 1.25
+# Beyond so much of the bound on waiting entries, what was said is made into entries and cut: not at each
+# call, because that looks at all of them.
+SLACK = 0.25
 
 
 class Outbox:
@@ -66,6 +68,8 @@ class Outbox:
         self.is_fenced = False
         self.failure: Exception | None = None
         self.first_log_id = self._next_log_id = first_log_id
+        # As they were said, without a lock; numbered and made into entries only when they are taken.
+        self._said: deque[tuple[LogLevel, str, dict[str, Any], float]] = deque()
         self._entries: list[LogEntry] = []
         self._new_checkpoint: bytes | None = None
         self._changed = threading.Condition()
@@ -73,10 +77,15 @@ class Outbox:
     @property
     def has_news(self) -> bool:
         """Whether a log entry or a checkpoint waits to be taken."""
-        return bool(self._entries) or self._new_checkpoint is not None
+        return bool(self._said or self._entries) or self._new_checkpoint is not None
 
-    def log(self, level: LogLevel, message: str, metadata: Mapping[str, Any], *, now: Timestamp) -> None:
+    def log(self, level: LogLevel, message: str, metadata: Mapping[str, Any], *, now: float) -> None:
         """Add a log entry.
+
+        Parameters
+        ----------
+        now
+            UTC seconds since the epoch.
 
         Raises
         ------
@@ -85,13 +94,10 @@ class Outbox:
         """
         values = plain_values(dict(metadata), what="metadata") if metadata else {}
         text = shorten(str(message), MAX_ERROR_CHARS)
-        with self._changed:
-            self._entries.append(
-                LogEntry(id=self._next_log_id, timestamp=now, level=level, message=text, metadata=values)
-            )
-            self._next_log_id += 1
-            if len(self._entries) > SLACK * MAX_WAITING_ENTRIES:
-                self._entries = bounded_entries(self._entries)
+        self._said.append((level, text, values, now))
+        if len(self._said) > SLACK * MAX_WAITING_ENTRIES:
+            with self._changed:
+                self._settle()
 
     def save_checkpoint(self, value: Mapping[str, Any]) -> None:
         """Replace the checkpoint.
@@ -110,9 +116,26 @@ class Outbox:
     def take(self) -> tuple[bytes | None, tuple[LogEntry, ...]]:
         """Return, once, the new checkpoint and the new log entries."""
         with self._changed:
-            taken = self._new_checkpoint, tuple(bounded_entries(self._entries))
+            self._settle()
+            taken = self._new_checkpoint, tuple(self._entries)
             self._new_checkpoint, self._entries = None, []
         return taken
+
+    def _settle(self) -> None:
+        """Make entries of what was said, and drop what is too much."""
+        for _ in range(len(self._said)):
+            level, text, values, now = self._said.popleft()
+            self._entries.append(
+                LogEntry(
+                    id=self._next_log_id,
+                    timestamp=Timestamp(now),
+                    level=level,
+                    message=text,
+                    metadata=values,
+                )
+            )
+            self._next_log_id += 1
+        self._entries = bounded_entries(self._entries)
 
     def acknowledge(self, seq: int, *, now: float) -> None:
         """Remember that the state of that number, and what went with it, is stored."""

@@ -23,6 +23,7 @@ from headway.settings import Settings
 from headway.worker.forecasts import Forecasts
 from headway.worker.listeners import Listener, Listeners
 from headway.worker.previews import PreviewEncoder
+from headway.worker.resources.sampler import Sampler
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,7 @@ class Reporter:
         self._is_added = False
         self.forecasts = Forecasts()
         self.previews = PreviewEncoder(self.wake)
+        self.resources = Sampler(self._tasks)
         #: Names this process among the leases.
         self.worker = os.urandom(8).hex()
 
@@ -200,6 +202,8 @@ class Reporter:
         if loop is not None and self._main_task is not None and thread.is_alive():
             loop.call_soon_threadsafe(self._main_task.cancel)
             thread.join(EXIT_TIMEOUT_S)
+        self.previews.close()
+        self.resources.close()
         self._reset()
 
     def warn_detached(self, task_id: str) -> None:
@@ -254,9 +258,11 @@ class Reporter:
         import asyncio
 
         from headway.cancellation import cancel
+        from headway.worker.attention import follow_attention
         from headway.worker.cancels import follow_cancels
         from headway.worker.others import follow_others
         from headway.worker.past import follow_history
+        from headway.worker.resources.delivery import deliver_news, deliver_samples
         from headway.worker.sender import Sender
 
         self._loop = asyncio.get_running_loop()
@@ -285,7 +291,12 @@ class Reporter:
         cancels = follow_cancels(
             self._tasks, is_added=self._has_any, connect=self._connected, lost=self._disconnected
         )
-        others = [asyncio.create_task(work) for work in (self._sender.run(), follow, past, cancels)]
+        samples = deliver_samples(self.resources, connect=self._connected, lost=self._disconnected)
+        attention = follow_attention(
+            self.previews, self._listeners, self.worker, connect=self._connected, lost=self._disconnected
+        )
+        works = (self._sender.run(), follow, past, cancels, samples, attention)
+        others = [asyncio.create_task(work) for work in works]
         self._is_ready.set()
         try:
             while True:
@@ -300,6 +311,7 @@ class Reporter:
             await cancel(others)
             if self._tracker is not None:
                 with suppress(StoreError):
+                    await deliver_news(self.resources, self._tracker)
                     await self._sender.release_lease(self._tracker)
                 await self._tracker.store.close()
 
@@ -319,13 +331,14 @@ class Reporter:
                 continue
             if report is not None:
                 states.append(report.task)
-                if report.preview is not None:
-                    previews[task.task_id] = report.preview[1]
+                if report.preview is not None and report.preview.is_image:
+                    previews[task.task_id] = report.preview.data
                 self._sender.put(task, report)
         if self._is_added and self._has_new is not None and self._has_any is not None:
             self._is_added = False
             self._has_new.set()
             self._has_any.set()
+            self.resources.wake()
         self._listeners.tell(states, previews)
         self._bound_undelivered()
         self._sender.wake()
@@ -377,6 +390,7 @@ class Reporter:
 
         try:
             self.forecasts.load()
+            self.resources.load()
             if self._tracker is None:
                 self._tracker = ProgressTracker(TaskStore(self._settings, run_blocking=_run_here))
             if not self._is_connected:

@@ -218,5 +218,5 @@ def _slices(some: Mapping[str, tuple[Task, Report]]) -> list[list[str]]:
             size_bytes = 0
         slices[-1].append(task_id)
         size_bytes += sum(ENTRY_BYTES + len(entry.message) for entry in report.entries)
-        size_bytes += len(report.preview[1]) if report.preview else 0
+        size_bytes += len(report.preview.data) if report.preview else 0
     return slices

@@ -35,7 +35,8 @@ from headway.store.reports import Report
 from headway.worker.loop import Loop
 from headway.worker.nesting import LoopStack
 from headway.worker.outbox import Outbox
-from headway.worker.previews import PreviewSlot
+from headway.worker.outputs import OutputCapture
+from headway.worker.previews import PreviewOptions, PreviewSlot
 from headway.worker.resumption import Resumption
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Task:
         Whether the task is shown by itself when its block begins.
     resumption
         What an earlier attempt left, of a task that is taken up again.
+    previews
+        How its previews are made.
 
     Attributes
     ----------
@@ -84,6 +87,7 @@ class Task:
         view: Callable[[Task], None] | None = None,
         show: bool = True,
         resumption: Resumption | None = None,
+        previews: PreviewOptions | None = None,
     ) -> None:
         self.task_id = state.task_id
         # From the clock, so that a run that takes up an old id is above what viewers have seen of it.
@@ -108,12 +112,12 @@ class Task:
         self._block: str | None = None
         self._stage_began = time.monotonic()
         self._resumption = resumption or Resumption(run=self.run)
-        # At most one preview a second: ten numbers a second are never used up, and an attempt begins above
+        # At most ten previews a second: their numbers are never used up, and an attempt begins above
         # those of the one before. The same holds for a million log entries a second.
         began = state.updated_at
-        previews = PreviewSlot(self.task_id, reporter.previews, first_number=int(10 * began))
+        slot = PreviewSlot(self.task_id, reporter.previews, first_number=int(10 * began), options=previews)
         self._outbox = Outbox(
-            previews,
+            slot,
             first_log_id=max(int(1_000_000 * began), self._resumption.log_id + 1),
             checkpoint=self._resumption.checkpoint,
             delivered_seq=state.seq if resumption else 0,
@@ -314,22 +318,45 @@ class Task:
             self._reach(stage)
             self._tell(progress=progress, done=done, total=total, message=message, metadata=metadata or None)
 
-    def preview(self, image: object) -> None:
-        """Offer a picture of what has formed so far.
+    def preview(
+        self, picture: object, *, rate: float | None = None, latent: str | None = None, now: bool = False
+    ) -> None:
+        """Offer what has formed so far: a picture, a sound or a text.
 
-        It takes a reference or a small copy and returns; at most one picture a second is scaled to 256 px
-        and encoded, on another thread, and the newest one wins. What cannot be shown is warned about once
-        and never stops the task.
+        It takes a reference or a small copy and returns, in well under a millisecond. A preview is made of
+        the newest one, on another thread, each 5 % of the task's progress, but at most one a second, at
+        least one in ten seconds, and for 2 % of the task's time; `PreviewOptions` changes that. The last one
+        that was offered is kept full-size where it is still there, unchanged, when the task ends. What
+        cannot be shown is warned about once and never stops the task.
 
         Parameters
         ----------
-        image
-            A PIL image, or a uint8 array of shape ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
-            ``(H, W, 4)``.
+        picture
+            One of
+
+            - a PIL image;
+            - an array of shape ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, or a tensor of
+              torch on any device, of shape ``(C, H, W)``: of uint8, bool, or floats from 0 to 1 or from -1
+              to 1. With a batch axis in front, the first four are shown;
+            - latents of 4 or 16 channels, ``(C, H, W)``, ``(N, C, H, W)`` or ``(N, C, frames, H, W)``, or
+              packed ones of a square picture, ``(1, tokens, 64)``;
+            - the bytes of a PNG, JPEG or WebP image, of at most 64 million pixels;
+            - a matplotlib figure, which is drawn here, in the 20 to 100 ms that this takes, and so rarely
+              that it stays within the budget;
+            - audio, with its `rate`: ``(N,)``, ``(N, channels)`` or ``(channels, N)``, of floats from -1 to 1
+              or int16, drawn as waveform and spectrogram;
+            - a text, of which the last 2,000 characters are shown.
+        rate
+            Of audio, its samples a second.
+        latent
+            The family of latents: ``"sd1"``, ``"sdxl"``, ``"sd3"``, ``"flux"``, ``"wan"`` or ``"qwen"``. By
+            default those of 4 channels are taken for SDXL's, of 16 for FLUX's, and with frames for Wan's.
+        now
+            Show this one whether or not one is due; only the budget may still hold it back.
         """
         self.check_cancelled()
         if not self._is_detached:
-            self._outbox.previews.offer(image)
+            self._outbox.previews.offer(picture, rate_hz=rate, latent=latent, now=now)
 
     def check_cancelled(self) -> None:
         """Stop here when somebody has asked for the end of the task; for code without a loop of `track`.
@@ -362,8 +389,15 @@ class Task:
         UsageError
             When the level is not one, or the metadata have no JSON form.
         """
-        self._outbox.log(parse_level(level), message, metadata, now=_now())
+        self._outbox.log(parse_level(level), message, metadata, now=time.time())
         self._say_more()
+
+    def capture_output(self) -> OutputCapture:
+        """Log what a ``with`` block prints, which is printed all the same; see `OutputCapture`.
+
+        Lines become entries, a traceback one entry, and of a progress bar the last state.
+        """
+        return OutputCapture(self)
 
     def checkpoint(self, value: Mapping[str, Any]) -> None:
         """Keep a small value with the task, so that the next attempt can skip what is done.
@@ -438,9 +472,10 @@ class Task:
                 self._outbox.take()
             )  # first: what was reported before a checkpoint goes with it
             self._fold(now)
+            self._outbox.previews.advance(self._state.overall_progress)
             preview = self._outbox.previews.take()
             if preview is not None:
-                url = f"headway/tasks/{self.task_id}/previews/{preview[0]}"
+                url = f"headway/tasks/{self.task_id}/previews/{preview.number}"
                 self._set(replace(self._state, preview_url=url))
             state = self._state
             forecasts = self._reporter.forecasts
@@ -467,7 +502,12 @@ class Task:
         if self._is_recorded or not self._state.status.is_over:
             return None
         self._is_recorded = True
-        return self._reporter.forecasts.over(self._state)
+        peaks = self._reporter.resources.peaks(self.task_id)
+        return replace(
+            self._reporter.forecasts.over(self._state),
+            peak_rss_bytes=peaks.rss_bytes,
+            peak_gpu_memory_bytes=peaks.gpu_memory_bytes,
+        )
 
     @property
     def is_delivered(self) -> bool:
@@ -533,6 +573,7 @@ class Task:
     def touch(self) -> None:
         """Have everything sent again: what is stored may expire, or be gone."""
         self._outbox.send_again()
+        self._reporter.resources.send_again(self.task_id)
         self._is_changed = True
 
     def detach(self) -> None:
@@ -680,7 +721,7 @@ class Task:
             self._set(transitions.finish(state, status, now=now, error=error))
             self._loops.clear()
             self._block = None
-        self._outbox.previews.close()
+        self._outbox.previews.close(self._state.overall_progress)
         self._reporter.wake()
 
     def _stage_elapsed(self) -> float:

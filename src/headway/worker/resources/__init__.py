@@ -1,0 +1,1 @@
+"""What the process and its machine are doing, sampled once a second while the process has tasks."""
