@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 from redis import Redis
 
 import headway
@@ -195,3 +196,41 @@ def test_a_new_process_knows_what_another_has_learned(start_python: Start) -> No
     process = start_python(textwrap.dedent(code))
     output, _ = process.communicate(timeout=30)
     assert output.startswith("4 runs of this template")
+
+
+def test_previews_are_made_as_the_task_was_told(redis: Redis) -> None:
+    options = headway.PreviewOptions(live_pixels=64, final_pixels=0)
+    with headway.task("sdxl", task_id="small", show=False, previews=options) as task:
+        task.preview(Image.new("RGB", (256, 128)), now=True)
+    task.flush()
+    [facts] = read_previews("small")
+    assert (facts.media_type, facts.width, facts.height) == ("image/jpeg", 64, 32)
+
+
+def read_previews(task_id: str) -> list[Any]:
+    async def read(tracker: headway.ProgressTracker) -> list[Any]:
+        return list(await tracker.store.list_previews(task_id))
+
+    REPORTER.flush()
+    return REPORTER.call(read)
+
+
+def test_what_a_block_prints_is_in_the_log_and_on_the_screen(
+    redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with headway.task("sdxl", task_id="printing", show=False) as task, task.capture_output():
+        print("loading weights")
+
+    async def read(tracker: headway.ProgressTracker) -> list[str]:
+        return [entry.message for entry in (await tracker.read_logs("printing")).entries]
+
+    assert REPORTER.call(read) == ["loading weights"]
+    assert capsys.readouterr().out == "loading weights\n"
+
+
+def test_the_peak_of_memory_is_in_the_record(redis: Redis) -> None:
+    with headway.task("peaks", show=False) as task:
+        pass
+    task.flush()
+    record = headway.history("peaks").iloc[0]
+    assert record["peak_rss_bytes"] > 10_000_000
