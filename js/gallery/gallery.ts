@@ -1,12 +1,17 @@
-/** Every view in every state on one page, to be looked at. `#live` moves, `#rush` moves a thousand rows, `#dark` is dark. */
+/** Every view in every state on one page, to be looked at. `#live` moves, `#rush` moves a thousand rows, `#long` a full log, `#dark` is dark. */
 
 import { signal } from "@preact/signals-core";
 import { Clock } from "../src/clock.js";
 import type { LinkStatus } from "../src/link.js";
 import type { TaskProgress } from "../src/model.js";
+import type { ResourceSource } from "../src/resource-readers.js";
+import { JupyterServer } from "../src/server.js";
 import { TaskStore } from "../src/store.js";
 import { tasksView } from "../src/views/tasks.js";
+import { GalleryLogs, logOf } from "./logs.js";
 import { picture } from "./picture.js";
+import { bell, GalleryServer, growing, historyOf, story } from "./previews.js";
+import { GalleryResources, samplesOf } from "./resources.js";
 import {
   at,
   ERROR,
@@ -26,6 +31,8 @@ import {
 
 const main = document.querySelector("main") ?? document.body;
 const until = new AbortController().signal;
+/** Where nobody answers, so that what is asked fails. */
+const NOWHERE = new JupyterServer("http://localhost:9/", "ws://localhost:9/", "");
 const LIVE: LinkStatus = { link: "live", since: Date.now(), heardAt: Date.now() };
 
 function exhibit(
@@ -33,13 +40,15 @@ function exhibit(
   tasks: readonly TaskProgress[],
   link = LIVE,
   ids = tasks.map((one) => one.task_id),
+  logs = new GalleryLogs([]),
+  { server = NOWHERE, resources = null }: { server?: JupyterServer; resources?: ResourceSource | null } = {},
 ) {
   const clock = new Clock();
   const store = new TaskStore(clock);
   const entries = store.keep(ids);
   const heading = document.createElement("h2");
   heading.textContent = title;
-  main.append(heading, tasksView(entries, { clock, link: signal(link), server: null, until }));
+  main.append(heading, tasksView(entries, { clock, link: signal(link), server, logs, resources, until }));
   for (const one of tasks) store.progress(one, null);
   return store;
 }
@@ -171,6 +180,159 @@ forgotten.missing("swept-away-7f3k2m9q");
 const empty = exhibit("waiting", [], LIVE, ["gray-scott-7f3k2m9q", "nobody-knows"]);
 empty.missing("nobody-knows");
 
+/** Presses the buttons of the newest exhibit that read so, one after the other, as soon as they are there. */
+function press(...labels: readonly string[]): void {
+  const root = main.lastElementChild;
+  let left = labels;
+  requestAnimationFrame(function look() {
+    const buttons = [...(root?.querySelectorAll("button") ?? [])];
+    const found = buttons.find((one) => !one.hidden && one.textContent?.startsWith(left[0] ?? ""));
+    found?.click();
+    if (found !== undefined) left = left.slice(1);
+    if (left.length > 0) requestAnimationFrame(look);
+  });
+}
+
+function withLog(title: string, shown: TaskProgress, logs: GalleryLogs, link = LIVE): TaskStore {
+  const store = exhibit(title, [shown], link, [shown.task_id], logs);
+  press("Logs");
+  return store;
+}
+
+const telling = new GalleryLogs(logOf(396), 1_204);
+const logged = withLog(
+  "a log",
+  task("Portrait with a log", "in_progress", IMAGE_RUNNING, { eta: ETA, params: {} }),
+  telling,
+);
+logged.pictureFromKernel("portrait-with-a-log-7f3k2m9q", await picture(0.5));
+withLog("a log that is empty", task("Silent", "in_progress", IMAGE_RUNNING, PLAIN), new GalleryLogs([]));
+withLog(
+  "a log that is loading",
+  task("Slow to tell", "in_progress", IMAGE_RUNNING, PLAIN),
+  new GalleryLogs(null),
+);
+withLog("a log out of reach", task("Not heard", "in_progress", IMAGE_RUNNING, PLAIN), new GalleryLogs(null), {
+  link: "reconnecting",
+  since: Date.now() - 12_000,
+  heardAt: Date.now() - 12_000,
+});
+const long = new GalleryLogs(logOf(10_000));
+withLog("a long log", task("Ten thousand lines", "in_progress", IMAGE_RUNNING, PLAIN), long);
+
+const MEASURED: readonly Plan[] = [
+  ["Queue", 0.05, "completed", { duration: 0.25, started_at: at(-95.3), finished_at: at(-95) }],
+  ["Model loading", 0.15, "completed", { duration: 11.2, started_at: at(-95), finished_at: at(-83.8) }],
+  [
+    "Generation",
+    0.7,
+    "in_progress",
+    { progress: 0.39, done: 156, total: 400, message: "coral growing", started_at: at(-83.8) },
+  ],
+  ["Post-processing", 0.1, "pending"],
+];
+const MEASURED_DONE: readonly Plan[] = [
+  ...MEASURED.slice(0, 2),
+  ["Generation", 0.7, "completed", { duration: 70, done: 400, total: 400, started_at: at(-83.8) }],
+  ["Post-processing", 0.1, "completed", { duration: 13.8, started_at: at(-13.8) }],
+];
+
+function measured(title: string, shown: TaskProgress, resources: GalleryResources): void {
+  exhibit(title, [shown], LIVE, [shown.task_id], new GalleryLogs([]), { resources });
+  press("Resources");
+}
+
+const coralServer = new GalleryServer(
+  () => historyOf(24, 90, 47),
+  (number) => growing((number + 1) / 24),
+);
+const open = task("Coral, inside", "in_progress", MEASURED, {
+  eta: ETA,
+  preview_url: "headway/tasks/coral-inside-7f3k2m9q/previews/23",
+});
+exhibit("everything open", [open], LIVE, [open.task_id], new GalleryLogs(logOf(396)), {
+  server: coralServer,
+  resources: new GalleryResources(samplesOf({ length: 95 })),
+});
+press("Resources", "Logs");
+measured(
+  "resources, memory nearly full",
+  task("Hungry", "in_progress", MEASURED, PLAIN),
+  new GalleryResources(samplesOf({ length: 95, hunger: 15.1 })),
+);
+measured(
+  "resources, all of them",
+  task("Completed on a GPU", "completed", MEASURED_DONE, { ...PLAIN, finished_at: at(0) }),
+  new GalleryResources(samplesOf({ length: 95, over: 81 })),
+);
+press("More");
+measured(
+  "resources without a GPU, and a hole",
+  task("On a laptop", "in_progress", MEASURED, PLAIN),
+  new GalleryResources(samplesOf({ length: 95, hasGpu: false, hole: [30, 48] })),
+);
+measured(
+  "resources of a young task",
+  task("Just begun", "in_progress", IMAGE_LOADING, { ...PLAIN, started_at: at(-4) }),
+  new GalleryResources(samplesOf({ length: 4 })),
+);
+for (const state of ["loading", "measured", "too_old", "unknown_task", "away"] as const)
+  measured(
+    `resources, none: ${state}`,
+    task(`None ${state}`, "in_progress", IMAGE_LOADING, PLAIN),
+    new GalleryResources([], state),
+  );
+
+function previewed(title: string, shown: TaskProgress, newest: number, server: GalleryServer): void {
+  const preview_url = `headway/tasks/${shown.task_id}/previews/${newest}`;
+  const sources = { server };
+  exhibit(title, [{ ...shown, preview_url }], LIVE, [shown.task_id], new GalleryLogs([]), sources);
+}
+
+const TEXT = "text/plain; charset=utf-8";
+previewed(
+  "a text",
+  task("The keeper", "in_progress", IMAGE_RUNNING, { ...PLAIN, eta: ETA }),
+  39,
+  new GalleryServer(
+    () => historyOf(40, 90, 60, TEXT),
+    async (number) => story((number + 1) / 40),
+  ),
+);
+previewed(
+  "the beginning of a text",
+  task("The keeper, begun", "in_progress", IMAGE_LOADING, PLAIN),
+  1,
+  new GalleryServer(
+    () => historyOf(2, 90, 3, TEXT),
+    async (number) => story((number + 1) / 20),
+  ),
+);
+previewed(
+  "a sound",
+  task("fm-bell, rung", "completed", IMAGE_DONE, { ...FINISHED, ...PLAIN }),
+  9,
+  new GalleryServer(
+    () => [...historyOf(9, 60, 90), ...historyOf(10, 60, 100, "audio/wav").slice(-1)],
+    async (number) => (number === 9 ? bell() : growing((number + 1) / 9, 2)),
+  ),
+);
+const ASKED = (seconds: number, by = "maria") => ({ cancel_request: { by, at: at(-seconds) } });
+exhibit("cancel? (takes itself back)", [task("To be or not", "in_progress", IMAGE_RUNNING, PLAIN)]);
+press("Cancel");
+exhibit("could not ask", [task("Nobody listens", "in_progress", IMAGE_RUNNING, PLAIN)]);
+press("Cancel", "Stop");
+exhibit("asked to stop", [task("About to stop", "in_progress", IMAGE_RUNNING, { ...PLAIN, ...ASKED(4) })]);
+exhibit("asked to stop, ignored", [
+  task("Deaf", "in_progress", IMAGE_RUNNING, {
+    ...PLAIN,
+    ...ASKED(75, "a-user-with-a-very-long-name@example.org"),
+  }),
+]);
+exhibit("cancelled by somebody", [
+  task("Stopped by maria", "cancelled", IMAGE_RUNNING, { ...FINISHED, ...ASKED(4) }),
+]);
+
 const STATUSES = [
   "completed",
   "completed",
@@ -213,6 +375,15 @@ function rush(): void {
   }, 100);
 }
 
+/** A log that is full, with twenty more lines a second. */
+function lengthen(): void {
+  let id = 10_000;
+  setInterval(() => {
+    id += 1;
+    long.add({ id, timestamp: at(0), level: "info", message: `line ${id}`, metadata: {} });
+  }, 50);
+}
+
 function move(): void {
   let seq = 1;
   let estimated = coral.eta;
@@ -228,6 +399,12 @@ function move(): void {
     if (seq % 10 === 2) estimated = eta(left * 0.8, left, left * 1.3, { stages: stagesLeft(left) });
     live.progress({ ...coral, seq, stages, overall_progress, eta: estimated, updated_at: at(0) }, Date.now());
   }, 100);
+  let id = 396;
+  setInterval(() => {
+    id += 1;
+    const entry = logOf(id).at(-1);
+    if (entry !== undefined) telling.add({ ...entry, timestamp: at(0) });
+  }, 250);
   setInterval(async () => live.pictureFromKernel(coral.task_id, await picture(seq / 30)), 500);
 }
 
@@ -235,6 +412,7 @@ const root = document.documentElement;
 if (location.hash.includes("dark")) root.dataset.theme = "dark";
 if (location.hash.includes("live")) move();
 if (location.hash.includes("rush")) rush();
+if (location.hash.includes("long")) lengthen();
 document.querySelector("#theme")?.addEventListener("click", () => {
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
 });

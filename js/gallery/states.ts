@@ -58,6 +58,7 @@ export function task(
     lost_at: null,
     template_version: null,
     device: null,
+    cancel_request: null,
     ...changes,
   };
 }

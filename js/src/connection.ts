@@ -6,18 +6,23 @@
  */
 
 import { LinkState, type LinkStatus } from "./link.js";
+import type { LogReader } from "./log-readers.js";
 import {
   hasEnded,
   isNewer,
   isTaskId,
   parseMessages,
   type ServerMessage,
+  type Subscribe,
   type TaskProgress,
 } from "./model.js";
 import { type Failure, Poller } from "./polling.js";
 import { watchPresence } from "./presence.js";
+import type { ResourceSource } from "./resource-readers.js";
+import type { ResourceReader } from "./resource-series.js";
 import type { JupyterServer } from "./server.js";
 import { ReconnectingSocket } from "./socket.js";
+import { TaskFeeds } from "./task-feeds.js";
 
 export interface Viewer {
   /** `sentAt` is the server's clock as it sent this (ms), null where it did not say. */
@@ -25,6 +30,11 @@ export interface Viewer {
   /** The server does not know the task: its next state, if one comes, is another run's. */
   missing(taskId: string): void;
   linked(status: LinkStatus): void;
+}
+
+/** Where the logs of tasks come from that are subscribed to. */
+export interface LogSource {
+  follow(taskId: string, reader: LogReader, until: AbortSignal): void;
 }
 
 interface Subscription {
@@ -38,13 +48,20 @@ const FAILURES_BEFORE_POLLING = 3;
 /** So many, in some 5 s, while requests are answered: something in between lets no socket through. */
 const FAILURES_BEFORE_SLOW = 10;
 
-export class Connection {
+export class Connection implements LogSource, ResourceSource {
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly viewers = new Map<Viewer, number>();
-  private readonly unsent = { subscribe: new Set<string>(), unsubscribe: new Set<string>() };
+  /** `relog`: subscribed to already, and now with its log, or now without; `remeasure`: likewise with its samples. */
+  private readonly unsent = {
+    subscribe: new Set<string>(),
+    unsubscribe: new Set<string>(),
+    relog: new Set<string>(),
+    remeasure: new Set<string>(),
+  };
   private readonly link = new LinkState((status) => this.tell(status));
   private readonly socket: ReconnectingSocket;
   private readonly poller: Poller;
+  private readonly feeds: TaskFeeds;
   /** The server is there, and it is not one of ours. */
   private isForeign = false;
   /** While somebody looks. */
@@ -68,6 +85,42 @@ export class Connection {
       },
       failed: (why) => this.failed(why),
     });
+    this.feeds = new TaskFeeds(server);
+  }
+
+  /** Gives `reader` the log of a task that somebody subscribes to, from its beginning, until `until` aborts. */
+  follow(taskId: string, reader: LogReader, until: AbortSignal): void {
+    if (until.aborted || !isTaskId(taskId)) return;
+    this.feeds.logs.join(taskId, reader);
+    this.relog(taskId);
+    const leave = () => {
+      this.feeds.logs.leave(taskId, reader);
+      if (!this.feeds.logs.has(taskId)) this.relog(taskId);
+    };
+    until.addEventListener("abort", leave, { once: true });
+  }
+
+  private relog(taskId: string): void {
+    this.unsent.relog.add(taskId);
+    this.soon();
+  }
+
+  /** Gives `reader` the samples of a task that somebody subscribes to, or why there are none. */
+  followResources(taskId: string, reader: ResourceReader, until: AbortSignal): void {
+    if (until.aborted || !isTaskId(taskId)) return;
+    this.feeds.resources.join(taskId, reader);
+    this.remeasure(taskId);
+    this.feeds.askForSamples([taskId], until);
+    const leave = () => {
+      this.feeds.resources.leave(taskId, reader);
+      if (!this.feeds.resources.has(taskId)) this.remeasure(taskId);
+    };
+    until.addEventListener("abort", leave, { once: true });
+  }
+
+  private remeasure(taskId: string): void {
+    this.unsent.remeasure.add(taskId);
+    this.soon();
   }
 
   /** Shows `viewer` these tasks until `until` aborts; it hears at once what is already known of them. */
@@ -128,11 +181,21 @@ export class Connection {
       this.socket.open();
       return;
     }
-    const { subscribe, unsubscribe } = this.unsent;
+    const { subscribe, unsubscribe, relog, remeasure } = this.unsent;
+    for (const [changed, readers] of [
+      [relog, this.feeds.logs] as const,
+      [remeasure, this.feeds.resources] as const,
+    ]) {
+      for (const id of changed) {
+        if (!this.subscriptions.has(id)) continue;
+        // The server forgets what else is wanted of a task only together with the task.
+        if (!readers.has(id)) unsubscribe.add(id);
+        subscribe.add(id);
+      }
+    }
     if (unsubscribe.size > 0) this.socket.send({ type: "unsubscribe", task_ids: [...unsubscribe] });
     if (subscribe.size > 0) this.sendSubscribe([...subscribe]);
-    unsubscribe.clear();
-    subscribe.clear();
+    this.forgetUnsent();
   }
 
   private watchPage(): void {
@@ -153,37 +216,53 @@ export class Connection {
 
   private rest(): void {
     this.socket.close();
+    this.stopPolling();
+  }
+
+  private stopPolling(): void {
     this.poller.stop();
+    this.feeds.stopPolling();
   }
 
   private hangUp(): void {
     this.looking?.abort();
     this.looking = null;
     this.rest();
-    this.unsent.subscribe.clear();
-    this.unsent.unsubscribe.clear();
+    this.forgetUnsent();
     this.link.forget();
     this.isForeign = false;
   }
 
   private subscribeAll(): void {
-    this.unsent.subscribe.clear();
-    this.unsent.unsubscribe.clear();
+    this.forgetUnsent();
     this.sendSubscribe([...this.subscriptions.keys()]);
+    const until = this.looking?.signal;
+    if (until !== undefined) this.feeds.askForSamples(this.feeds.resources.taskIds, until);
   }
 
   private sendSubscribe(taskIds: readonly string[]): void {
+    for (const { ids, wishes } of this.feeds.wishes(taskIds)) {
+      this.socket.send({ ...this.subscribing(ids), ...wishes });
+      for (const id of ids) this.feeds.logs.asked(id);
+    }
+  }
+
+  private subscribing(taskIds: readonly string[]): Subscribe {
     const since: Record<string, number> = {};
     for (const id of taskIds) {
       const seq = this.subscriptions.get(id)?.newest?.seq;
       if (seq !== undefined) since[id] = seq;
     }
-    this.socket.send({ type: "subscribe", task_ids: taskIds, since, many: true });
+    return { type: "subscribe", task_ids: taskIds, since, many: true };
+  }
+
+  private forgetUnsent(): void {
+    for (const ids of Object.values(this.unsent)) ids.clear();
   }
 
   /** A store that is away is no sign of health: the server may close right after saying so, again and again. */
   private receive(messages: readonly ServerMessage[]): boolean {
-    this.poller.stop();
+    this.stopPolling();
     this.isForeign = false;
     for (const message of messages) this.take(message);
     return messages.every((message) => message.type !== "error" || message.code !== "store_unavailable");
@@ -193,9 +272,14 @@ export class Connection {
     if (message.type === "progress.update") {
       this.link.heard("live");
       this.progress(message.data, message.sent_at === null ? null : Date.parse(message.sent_at));
+      this.feeds.logs.stateCame(message.task_id);
+    } else if (message.type === "log" || message.type === "resources") {
+      this.link.heard("live");
+      this.feeds.take(message);
     } else if (message.type === "heartbeat") {
       if (message.is_store_up) this.link.heard("live");
       else this.link.become("store_down");
+      if (message.is_store_up) this.feeds.logs.heartbeatCame();
     } else if (message.code === "store_unavailable") {
       this.link.become("store_down");
     } else if (message.code === "unknown_task" && message.task_id !== null) {
@@ -226,7 +310,9 @@ export class Connection {
   private down(failures: number): void {
     if (!this.link.is("polling")) this.link.lose();
     else if (failures >= FAILURES_BEFORE_SLOW) this.socket.pace = "slow";
-    if (failures >= FAILURES_BEFORE_POLLING) this.poller.start();
+    if (failures < FAILURES_BEFORE_POLLING) return;
+    this.poller.start();
+    this.feeds.poll();
   }
 
   private polled(): void {
@@ -249,7 +335,7 @@ export class Connection {
     this.socket.pace = "rare";
     // One that spoke Headway before is only hidden for a while, by the proxy that it stands behind.
     this.isForeign = why === "foreign" && !this.link.wasHeard;
-    if (this.isForeign) this.poller.stop();
+    if (this.isForeign) this.stopPolling();
     this.link.become(this.link.wasHeard ? "reconnecting" : "kernel");
   }
 
@@ -271,7 +357,7 @@ function wasMadeAnew(task: TaskProgress, known: TaskProgress): boolean {
 }
 
 /** Raised with every change of `Connection`'s or `Viewer`'s shape: bundles of two releases may meet on a page. */
-const VERSION = 2;
+const VERSION = 4;
 const SHARED = Symbol.for("headway.connection");
 
 /** The page's connection to `server`, made by whoever comes first. */

@@ -120,9 +120,10 @@ export function statusLine(task: TaskProgress, now: number): string {
     const since = secondsSince(task.started_at, null, now);
     return since === null ? name : `${name} for ${elapsed(since)}`;
   }
+  const by = task.status === "cancelled" && task.cancel_request?.by ? ` by ${task.cancel_request.by}` : "";
   const took = secondsSince(task.started_at, task.finished_at ?? task.updated_at, now);
-  if (took === null) return name;
-  return `${name} ${task.status === "completed" ? "in" : "after"} ${duration(took)}`;
+  if (took === null) return `${name}${by}`;
+  return `${name}${by} ${task.status === "completed" ? "in" : "after"} ${duration(took)}`;
 }
 
 /** What a screen reader says for the bar; `left` is the time left in its words. */

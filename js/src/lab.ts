@@ -6,7 +6,7 @@
  */
 
 import { LiveTasks, strings } from "./live-tasks.js";
-import { isRecord } from "./model.js";
+import { isRecord } from "./payload.js";
 
 const NAME = "headway";
 const MIME_TYPE = "application/vnd.headway.tasks+json";

@@ -2,6 +2,7 @@
 
 import { Clock } from "./clock.js";
 import { sharedConnection } from "./connection.js";
+import { OutOfSight } from "./out-of-sight.js";
 import { JupyterServer } from "./server.js";
 import { TaskStore } from "./store.js";
 import { tasksView } from "./views/tasks.js";
@@ -19,9 +20,13 @@ export class LiveTasks {
   show(taskIds: readonly string[]): void {
     const last = this.shown;
     this.shown = new AbortController();
-    const scene = { clock: this.clock, link: this.store.link, server: this.server, until: this.shown.signal };
-    const view = tasksView(this.store.keep(taskIds), scene);
-    if (this.server !== null) sharedConnection(this.server).subscribe(taskIds, this.store, this.shown.signal);
+    const until = this.shown.signal;
+    const connection = this.server === null ? null : sharedConnection(this.server);
+    const { clock, server, store } = this;
+    const sources = { server, logs: connection, resources: connection };
+    const view = tasksView(store.keep(taskIds), { clock, link: store.link, ...sources, until });
+    connection?.subscribe(taskIds, store, until);
+    connection?.subscribe(taskIds, new OutOfSight(taskIds.length, until), until);
     this.el.replaceChildren(view);
     // Last, so that tasks which stay are never without a subscriber and the socket stays open.
     last.abort();

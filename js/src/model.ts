@@ -5,6 +5,21 @@
  * number that is not finite, a preview that is not this task's are refused here and nowhere else.
  */
 
+import { type LogEntry, parseLogPage } from "./log-entry.js";
+import {
+  clamped,
+  fraction,
+  isOneOf,
+  isRecord,
+  type Metadata,
+  nonNegative,
+  type Timestamp,
+  text,
+  timestamp,
+  wholeNumber,
+} from "./payload.js";
+import { parseResourcePage, type ResourcePage } from "./resource-sample.js";
+
 export const TASK_STATUSES = ["queued", "in_progress", "completed", "failed", "cancelled", "lost"] as const;
 export const STAGE_STATUSES = ["pending", "in_progress", "completed", "failed", "skipped"] as const;
 export const ERROR_CODES = ["unknown_task", "bad_message", "store_unavailable"] as const;
@@ -12,9 +27,6 @@ export const ERROR_CODES = ["unknown_task", "bad_message", "store_unavailable"] 
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 export type StageStatus = (typeof STAGE_STATUSES)[number];
 export type ErrorCode = (typeof ERROR_CODES)[number];
-/** An ISO 8601 time in UTC that `Date.parse` understands. */
-export type Timestamp = string;
-export type Metadata = Readonly<Record<string, unknown>>;
 
 export interface Stage {
   readonly id: string;
@@ -78,6 +90,13 @@ export interface Estimate {
   readonly evidence: Evidence | null;
 }
 
+/** Somebody has asked the task's present attempt to stop. */
+export interface CancelRequest {
+  /** As the server calls them; may be empty. */
+  readonly by: string;
+  readonly at: Timestamp;
+}
+
 export interface TaskProgress {
   readonly task_id: string;
   readonly template_id: string | null;
@@ -103,6 +122,7 @@ export interface TaskProgress {
   readonly lost_at: Timestamp | null;
   readonly template_version: string | null;
   readonly device: string | null;
+  readonly cancel_request: CancelRequest | null;
 }
 
 export interface ProgressUpdate {
@@ -127,13 +147,33 @@ export interface Heartbeat {
   readonly is_store_up: boolean;
 }
 
-export type ServerMessage = ProgressUpdate | ServerError | Heartbeat;
+/** New entries of a task's log, to whoever asked for them. */
+export interface LogMessage {
+  readonly type: "log";
+  readonly task_id: string;
+  readonly entries: readonly LogEntry[];
+  readonly dropped: number;
+}
+
+/** New samples of what a task takes of its machine, to whoever asked for them. */
+export interface ResourcesMessage extends ResourcePage {
+  readonly type: "resources";
+  readonly task_id: string;
+}
+
+export type ServerMessage = ProgressUpdate | ServerError | Heartbeat | LogMessage | ResourcesMessage;
 
 export interface Subscribe {
   readonly type: "subscribe";
   readonly task_ids: readonly string[];
   readonly since: Readonly<Record<string, number>>;
   readonly many: true;
+  /** Their log entries are wanted too, those after these ids. */
+  readonly logs?: true;
+  readonly logs_since?: Readonly<Record<string, number>>;
+  /** Their resource samples are wanted too, those after these times. */
+  readonly resources?: true;
+  readonly resources_since?: Readonly<Record<string, Timestamp>>;
 }
 
 export interface Unsubscribe {
@@ -201,6 +241,7 @@ export function parseTask(value: unknown): TaskProgress | null {
     lost_at: timestamp(value.lost_at),
     template_version: text(value.template_version),
     device: text(value.device),
+    cancel_request: parseCancelRequest(value.cancel_request),
   };
 }
 
@@ -234,7 +275,25 @@ function parseMessage(value: unknown): ServerMessage | null {
       is_store_up: value.is_store_up !== false,
     };
   }
-  return null;
+  if (value.type === "resources") return parseResourcesMessage(value);
+  return value.type === "log" ? parseLogMessage(value) : null;
+}
+
+function parseLogMessage(value: Record<string, unknown>): LogMessage | null {
+  const page = parseLogPage(value);
+  if (page === null || !isTaskId(value.task_id)) return null;
+  return { type: "log", task_id: value.task_id, entries: page.entries, dropped: page.dropped };
+}
+
+function parseResourcesMessage(value: Record<string, unknown>): ResourcesMessage | null {
+  const page = parseResourcePage(value);
+  if (page === null || !isTaskId(value.task_id)) return null;
+  return { type: "resources", task_id: value.task_id, ...page };
+}
+
+function parseCancelRequest(value: unknown): CancelRequest | null {
+  const at = isRecord(value) ? timestamp(value.at) : null;
+  return isRecord(value) && at !== null ? { by: text(value.by) ?? "", at } : null;
 }
 
 function parseStages(value: unknown): Stage[] | null {
@@ -323,38 +382,4 @@ function previewNumberOf(url: string, taskId: string): number | null {
   const start = `headway/tasks/${taskId}/previews/`;
   const number = url.slice(start.length);
   return url.startsWith(start) && PREVIEW_NUMBER.test(number) ? Number(number) : null;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isOneOf<T extends string>(allowed: readonly T[], value: unknown): value is T {
-  return allowed.some((one) => one === value);
-}
-
-function text(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
-}
-
-function timestamp(value: unknown): Timestamp | null {
-  return typeof value === "string" && !Number.isNaN(Date.parse(value)) ? value : null;
-}
-
-function wholeNumber(value: unknown): number | null {
-  return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : null;
-}
-
-function nonNegative(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
-}
-
-/** Clamping would make a certainty of nonsense. */
-function fraction(value: unknown): number | null {
-  const number = nonNegative(value);
-  return number === null || number > 1 ? null : number;
-}
-
-function clamped(value: unknown, most: number): number | null {
-  return typeof value === "number" && Number.isFinite(value) ? Math.min(most, Math.max(0, value)) : null;
 }

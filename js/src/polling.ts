@@ -6,7 +6,9 @@
  */
 
 import { Backoff } from "./backoff.js";
-import { isRecord, parseTask, type TaskProgress } from "./model.js";
+import { parseTask, type TaskProgress } from "./model.js";
+import { isRecord } from "./payload.js";
+import { ask, pause, type Reply } from "./request.js";
 import type { JupyterServer } from "./server.js";
 
 export interface PollEvents {
@@ -28,8 +30,6 @@ const STORE_DOWN = "StoreUnavailableError";
 const ROUND_MS = 1_000;
 /** A server that is back needs up to 0.2 s for its first answers, and all of it should stay well under a second. */
 const LONGEST_WAIT_MS = 400;
-/** A request on a link that went dead may never end, and the next one may get through. */
-const PATIENCE_MS = 3_000;
 /** Browsers open six connections to a host; the rest of the page needs some of them. */
 const AT_ONCE = 4;
 
@@ -82,23 +82,11 @@ export class Poller {
   }
 
   private async ask(taskId: string, signal: AbortSignal): Promise<Outcome> {
-    const asking = new AbortController();
-    const giveUp = () => asking.abort();
-    const timer = setTimeout(giveUp, PATIENCE_MS);
-    signal.addEventListener("abort", giveUp, { signal: asking.signal });
-    try {
-      const response = await this.server.fetch(this.server.progressUrl(taskId), asking.signal);
-      const body: unknown = await response.json().catch(() => null);
-      return asking.signal.aborted ? "away" : this.understand(taskId, response, body);
-    } catch {
-      return "away";
-    } finally {
-      clearTimeout(timer);
-      giveUp();
-    }
+    const reply = await ask(this.server, this.server.progressUrl(taskId), signal);
+    return reply === null ? "away" : this.understand(taskId, reply);
   }
 
-  private understand(taskId: string, response: Response, body: unknown): Outcome {
+  private understand(taskId: string, { response, body }: Reply): Outcome {
     if (response.ok) return this.take(taskId, body);
     const reason = isRecord(body) ? body.reason : null;
     if (response.status === 503 && reason === STORE_DOWN) return "store_down";
@@ -121,17 +109,4 @@ function failureOf(outcomes: ReadonlySet<Outcome>): Failure | null {
   if (outcomes.size === 0 || outcomes.has("answered")) return null;
   if (outcomes.has("store_down")) return "store_down";
   return outcomes.has("foreign") ? "foreign" : "away";
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const over = new AbortController();
-    const end = () => {
-      clearTimeout(timer);
-      over.abort();
-      resolve();
-    };
-    const timer = setTimeout(end, signal.aborted ? 0 : ms);
-    signal.addEventListener("abort", end, { signal: over.signal });
-  });
 }

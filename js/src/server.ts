@@ -1,6 +1,7 @@
 /** Where the page's Jupyter server is and how to prove to it who asks. */
 
-import { isRecord, isTaskId, previewNumber, type TaskProgress } from "./model.js";
+import { isTaskId } from "./model.js";
+import { isRecord } from "./payload.js";
 
 export class JupyterServer {
   constructor(
@@ -30,20 +31,60 @@ export class JupyterServer {
   }
 
   progressUrl(taskId: string): string {
-    return `${this.baseUrl}headway/tasks/${pathPart(taskId)}/progress`;
+    return this.taskUrl(taskId, "progress");
   }
 
-  previewUrl(task: TaskProgress): string | null {
-    const number = previewNumber(task);
-    return number === null
-      ? null
-      : `${this.baseUrl}headway/tasks/${pathPart(task.task_id)}/previews/${number}`;
+  logsUrl(taskId: string, since: number): string {
+    return this.taskUrl(taskId, `logs?since=${since}`);
+  }
+
+  /** The samples after a time, or all of them. */
+  resourcesUrl(taskId: string, since: string | null): string {
+    const query = since === null ? "" : `?since=${encodeURIComponent(since)}`;
+    return this.taskUrl(taskId, `resources${query}`);
+  }
+
+  /** What is known of the previews. */
+  previewsUrl(taskId: string): string {
+    return this.taskUrl(taskId, "previews");
+  }
+
+  previewUrl(taskId: string, number: number): string {
+    return this.taskUrl(taskId, `previews/${number}`);
   }
 
   fetch(url: string, signal: AbortSignal): Promise<Response> {
-    const headers: Record<string, string> = this.token === "" ? {} : { Authorization: `token ${this.token}` };
-    return fetch(url, { headers, signal, credentials: "same-origin" });
+    return fetch(url, {
+      headers: this.token === "" ? {} : this.authorization(),
+      signal,
+      credentials: "same-origin",
+    });
   }
+
+  /** Asks that the task be stopped; 202 says that the wish is stored. */
+  cancel(taskId: string, signal: AbortSignal): Promise<Response> {
+    const headers = this.token === "" ? xsrf() : this.authorization();
+    return fetch(this.taskUrl(taskId, "cancel"), {
+      method: "POST",
+      headers,
+      signal,
+      credentials: "same-origin",
+    });
+  }
+
+  private taskUrl(taskId: string, what: string): string {
+    return `${this.baseUrl}headway/tasks/${pathPart(taskId)}/${what}`;
+  }
+
+  private authorization(): Record<string, string> {
+    return { Authorization: `token ${this.token}` };
+  }
+}
+
+/** A cookie alone proves nothing: another site's page sends it too. What only this one's scripts can read does. */
+function xsrf(page: Document = document): Record<string, string> {
+  const value = /(?:^|;\s*)_xsrf="?([^;"]*)/.exec(page.cookie)?.[1];
+  return value ? { "X-XSRFToken": value } : {};
 }
 
 interface PageConfig {

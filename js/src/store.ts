@@ -5,7 +5,8 @@ import type { Clock } from "./clock.js";
 import type { Viewer } from "./connection.js";
 import { inNextFrame } from "./frame.js";
 import type { LinkStatus } from "./link.js";
-import { isNewer, isRecord, isTaskId, parseTask, type TaskProgress } from "./model.js";
+import { isNewer, isTaskId, parseTask, type TaskProgress } from "./model.js";
+import { isRecord } from "./payload.js";
 import { TaskCountdown } from "./task-countdown.js";
 
 export interface TaskEntry {

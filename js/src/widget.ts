@@ -1,7 +1,7 @@
 /** The anywidget entry. Traits: `task_ids`, `states` and `previews`, the latter two only where no server serves. */
 
 import { LiveTasks, strings } from "./live-tasks.js";
-import { isRecord } from "./model.js";
+import { isRecord } from "./payload.js";
 import type { TaskStore } from "./store.js";
 
 export interface WidgetModel {

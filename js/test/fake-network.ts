@@ -54,8 +54,12 @@ export interface Answer {
 }
 
 /** Fakes the clock and the network, nothing else. `answer` may return null for a network that fails. */
-export function fakeNetwork(answer: (url: string) => Answer | null = () => null): { requests: string[] } {
+export function fakeNetwork(answer: (url: string, init: RequestInit) => Answer | null = () => null): {
+  requests: string[];
+  inits: RequestInit[];
+} {
   const requests: string[] = [];
+  const inits: RequestInit[] = [];
   FakeSocket.all = [];
   vi.useFakeTimers({
     now: new Date("2026-11-22T16:00:10.500Z"),
@@ -71,13 +75,14 @@ export function fakeNetwork(answer: (url: string) => Answer | null = () => null)
     ],
   });
   vi.stubGlobal("WebSocket", FakeSocket);
-  vi.stubGlobal("fetch", (url: string) => {
+  vi.stubGlobal("fetch", (url: string, init: RequestInit = {}) => {
     requests.push(url);
-    const given = answer(url);
+    inits.push(init);
+    const given = answer(url, init);
     if (given === null) return Promise.reject(new TypeError("Failed to fetch"));
     return Promise.resolve(new Response(JSON.stringify(given.body), { status: given.status }));
   });
-  return { requests };
+  return { requests, inits };
 }
 
 export function restoreNetwork(): void {

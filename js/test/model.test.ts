@@ -1,4 +1,5 @@
 import { describe, expect, it, test } from "vitest";
+import { parseLogPage } from "../src/log-entry.js";
 import {
   hasEnded,
   isNewer,
@@ -11,22 +12,25 @@ import {
 import { JupyterServer } from "../src/server.js";
 import { running, sample, wire } from "./samples.js";
 
-/** What the wire leaves out of an estimate because it goes without saying. */
+/** What the wire leaves out because it goes without saying. */
 function written(value: unknown): unknown {
-  const { eta, ...task } = value as { eta: { evidence?: object } | null };
-  if (eta === null) return value;
+  const { eta, ...written } = value as { eta: { evidence?: object } | null };
+  const task = { cancel_request: null, ...written };
+  if (eta === null) return { ...task, eta };
   const evidence = { runs: 0, same: 0, pace_share: null, coverage: null, usual_s: null, ahead: null };
   const whole = { late: false, stalled: false, wait: null, stages: [], ...eta };
   return { ...task, eta: { ...whole, evidence: eta.evidence ? { ...evidence, ...eta.evidence } : null } };
 }
 
 describe("the samples of the wire", () => {
-  test.each(["progress_running.json", "progress_failed.json", "progress_queued.json"])(
-    "%s is read without loss",
-    (name) => {
-      expect(parseTask(wire(name))).toEqual(written(wire(name)));
-    },
-  );
+  test.each([
+    "progress_running.json",
+    "progress_failed.json",
+    "progress_queued.json",
+    "progress_cancelled.json",
+  ])("%s is read without loss", (name) => {
+    expect(parseTask(wire(name))).toEqual(written(wire(name)));
+  });
 
   it("every message the server sends is understood", () => {
     const messages = wire("messages_out.json");
@@ -35,16 +39,21 @@ describe("the samples of the wire", () => {
     const filled = JSON.parse(
       JSON.stringify(messages).replaceAll('"<progress object>"', JSON.stringify(state)),
     );
-    // Logs are shown by nobody yet, and sent to nobody who did not ask.
     expect(parseMessages(filled).map((message) => message.type)).toEqual([
       "progress.update",
       "error",
       "error",
       "error",
       "heartbeat",
+      "log",
     ]);
     expect(parseMessages(filled[1])).toEqual([filled[1]]);
     expect(parseMessages(filled[4])).toEqual([filled[4]]);
+    expect(parseMessages(filled[5])).toEqual([filled[5]]);
+  });
+
+  it("a page of a log is read without loss", () => {
+    expect(parseLogPage(wire("log_page.json"))).toEqual(wire("log_page.json"));
   });
 
   it("what nobody has thought of yet leaves the rest of its frame alone", () => {
@@ -213,7 +222,9 @@ describe("the page's server", () => {
   it("is asked for checked ids only", () => {
     const server = new JupyterServer("http://host/", "ws://host/", "");
     expect(() => server.progressUrl("../api/shutdown")).toThrow(TypeError);
-    expect(server.previewUrl(running())).toBe("http://host/headway/tasks/gray-scott-7f3k2m9q/previews/7");
+    expect(server.previewUrl("gray-scott-7f3k2m9q", 7)).toBe(
+      "http://host/headway/tasks/gray-scott-7f3k2m9q/previews/7",
+    );
     expect(previewNumber(running())).toBe(7);
   });
 });

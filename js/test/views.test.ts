@@ -28,7 +28,14 @@ function shown(tasks: readonly TaskProgress[], status = LIVE, ids = tasks.map((t
   const life = new AbortController();
   lives.push(life);
   const link = signal(status);
-  const root = tasksView(store.keep(ids), { clock, link, server: null, until: life.signal });
+  const root = tasksView(store.keep(ids), {
+    clock,
+    link,
+    server: null,
+    logs: null,
+    resources: null,
+    until: life.signal,
+  });
   document.body.replaceChildren(root);
   for (const task of tasks) store.progress(task, null);
   frame();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget, { type WidgetModel } from "../src/widget.js";
 import { FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
+import { logEntries, logMessage } from "./log-entries.js";
 import { running } from "./samples.js";
 
 const ID = running().task_id;
@@ -86,7 +87,7 @@ describe("the widget without a server", () => {
     vi.advanceTimersByTime(20);
     for (const byte of [1, 2]) {
       model.set("previews", { [ID]: new DataView(new Uint8Array([0xff, 0xd8, byte]).buffer) });
-      await vi.advanceTimersByTimeAsync(50);
+      await vi.advanceTimersByTimeAsync(500);
     }
     expect(el.querySelectorAll("img")).toHaveLength(1);
     expect(el.querySelector("img")?.alt).toBe("Preview of Gray–Scott coral");
@@ -142,6 +143,43 @@ describe("the widget with a server", () => {
     second.cleanUp();
     await vi.advanceTimersByTimeAsync(0);
     expect(FakeSocket.last.readyState).toBe(FakeSocket.CLOSED);
+  });
+
+  it("tells in the tab's title how far it is, before a frame is drawn, as a hidden page has none", async () => {
+    pageWithServer("/title/");
+    document.title = "notebook.ipynb";
+    const { cleanUp } = rendered({ task_ids: [ID], states: {}, previews: {} });
+    await vi.advanceTimersByTimeAsync(0);
+    FakeSocket.last.accept();
+    FakeSocket.last.deliver({
+      type: "progress.update",
+      task_id: ID,
+      seq: 42,
+      sent_at: null,
+      data: running(),
+    });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(document.title).toBe("47 % Gray–Scott coral · notebook.ipynb");
+    cleanUp();
+    expect(document.title).toBe("notebook.ipynb");
+  });
+
+  it("asks for a log over the page's socket when its panel is opened", async () => {
+    pageWithServer("/logs/");
+    const { el, cleanUp } = rendered({ task_ids: [ID], states: { [ID]: running() }, previews: {} });
+    await vi.advanceTimersByTimeAsync(50);
+    FakeSocket.last.accept();
+    el.querySelector<HTMLElement>(".hw-foot button")?.click();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(FakeSocket.last.sent.at(-1)).toMatchObject({
+      task_ids: [ID],
+      logs: true,
+      logs_since: { [ID]: 0 },
+    });
+    FakeSocket.last.deliver(logMessage(ID, logEntries(1, 3)));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(el.querySelectorAll(".hw-log-row")).toHaveLength(3);
+    cleanUp();
   });
 
   it("leaves nothing behind when anywidget's signal aborts", async () => {

@@ -18,6 +18,7 @@ import { Tween } from "../tween.js";
 import { segmentedBar } from "./bar.js";
 import { details } from "./details.js";
 import { explained } from "./explained.js";
+import { foot } from "./foot.js";
 import { drawMark, stateMark } from "./mark.js";
 import { type Outlook, outlookOf } from "./outlook.js";
 import { preview } from "./preview.js";
@@ -40,6 +41,7 @@ export function taskCard(entry: TaskEntry, task: TaskSignal, scene: Scene): HTML
     stageNames(entry, task, outlook, scene),
     body,
     errorText(task, scene),
+    foot(entry, task, scene),
   );
   watch(scene.until, () => {
     card.dataset.status = task.value.status;
@@ -68,6 +70,8 @@ function identity(task: TaskSignal, outlook: Outlook, scene: Scene): HTMLElement
     setText(name, titleOf(now));
     setText(template, now.template_id === titleOf(now) ? "" : (now.template_id ?? ""));
     setAttribute(title, "title", `${titleOf(now)}\n${now.task_id}`);
+    const asked = now.status === "cancelled" ? now.cancel_request : null;
+    setAttribute(status, "title", asked === null ? null : `asked to stop ${dayAndTime(asked.at)}`);
     setText(attempt, now.attempt > 1 ? `attempt ${now.attempt}` : "");
   });
   atEachSecond(task, outlook, scene, (now) => {

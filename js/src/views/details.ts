@@ -2,7 +2,8 @@
 
 import { h, setText, watch } from "../dom.js";
 import { counts, number, rate, secondsSince } from "../format.js";
-import { hasEnded, type Metadata, type Stage, type TaskProgress } from "../model.js";
+import { hasEnded, type Stage, type TaskProgress } from "../model.js";
+import type { Metadata } from "../payload.js";
 import type { Scene, TaskSignal } from "./scene.js";
 
 type Fact = readonly [name: string, value: string];

@@ -1,100 +1,137 @@
-/** The newest picture. The next one is fetched and decoded before it replaces the last, so that nothing flickers. */
+/** What there is to see of a task: the newest preview, and those before it for whoever looks for them. */
 
-import { h, watch } from "../dom.js";
+import { computed } from "@preact/signals-core";
+import { h, setAttribute, watch } from "../dom.js";
+import { previewNumber } from "../model.js";
+import { PreviewCache, type PreviewContent, type PreviewLoad } from "../preview-cache.js";
+import { PreviewHistory } from "../preview-history.js";
+import type { JupyterServer } from "../server.js";
 import type { TaskEntry } from "../store.js";
+import { PreviewFrame } from "./preview-frame.js";
+import { PreviewScrubber } from "./preview-scrubber.js";
+import { PreviewSound } from "./preview-sound.js";
+import { spokenMoment } from "./preview-strip.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 
-interface Source {
+interface Wanted {
   readonly key: string;
-  load(): Promise<Blob | null>;
+  readonly load: PreviewLoad;
+  /** Came by itself; what was looked for is drawn at once. */
+  readonly isNews: boolean;
 }
 
-export class Preview {
+/** So many before and after the one that was looked for are fetched along with it. */
+const AHEAD = 2;
+
+/** `onFirst` is called when there is something to see at all. */
+export function preview(entry: TaskEntry, task: TaskSignal, scene: Scene, onFirst: () => void): HTMLElement {
+  const view = new Preview(task, scene.until, onFirst);
+  if (scene.server !== null) view.followServer(scene.server, entry.id);
+  let pictures = 0;
+  watch(scene.until, () => {
+    const blob = entry.picture.value;
+    if (blob !== null)
+      view.want({ key: `kernel ${++pictures}`, load: () => Promise.resolve(blob), isNews: true });
+  });
+  return view.node;
+}
+
+class Preview {
   readonly node = h("div", "hw-preview");
-  private shownUrl: string | null = null;
+  private readonly frame: PreviewFrame;
+  private readonly cache: PreviewCache;
+  private readonly sound = new PreviewSound();
   private shownKey = "";
-  private wanted: Source | null = null;
-  private busy = false;
+  private wanted: Wanted | null = null;
+  private isBusy = false;
+  private isSeen = false;
+  private alt = () => `Preview of ${titleOf(this.task.peek())}`;
 
   constructor(
     private readonly task: TaskSignal,
     private readonly until: AbortSignal,
     private readonly onFirst: () => void,
   ) {
-    until.addEventListener("abort", () => this.forget(), { once: true });
+    this.cache = new PreviewCache(until);
+    this.frame = new PreviewFrame(until);
+    this.node.append(this.frame.node, this.sound.node);
   }
 
-  /** Pictures that come while one is loading are skipped, except the newest. */
-  want(source: Source): void {
-    if (source.key === this.shownKey) return;
-    this.wanted = source;
-    if (!this.busy) void this.work();
+  followServer(server: JupyterServer, taskId: string): void {
+    const { cache, frame, task, until } = this;
+    const newest = computed(() => previewNumber(task.value));
+    const history = new PreviewHistory(server, taskId, newest, until);
+    const source = (number: number): PreviewLoad => {
+      return () => fetched(server, server.previewUrl(taskId, number), until);
+    };
+    const get = (number: number) => cache.get(String(number), source(number));
+    const scrubber = new PreviewScrubber(frame, history, { task, get, until });
+    this.node.replaceChildren(scrubber.node, this.sound.node);
+    this.alt = () => {
+      const fact = history.shown.peek();
+      const moment = fact === null ? "" : ` at ${spokenMoment(fact, task.peek().started_at)}`;
+      return `Preview of ${titleOf(task.peek())}${moment}`;
+    };
+    watch(until, () => {
+      void history.shown.value;
+      frame.describe(this.alt());
+    });
+    watch(until, () => {
+      const number = history.number.value;
+      if (number === null) return;
+      this.want({ key: String(number), load: source(number), isNews: history.isAtNewest });
+      if (history.isAtNewest) return;
+      for (const fact of history.near(AHEAD)) void get(fact.number);
+    });
+    // What is heard has nothing to see; the last picture before it stays, or comes back after a reload.
+    watch(until, () => {
+      if (!this.sound.isThere.value) return;
+      history.want(true);
+      const last = history.facts.value.at(-1);
+      if (last !== undefined && history.isAtNewest)
+        this.want({ key: String(last.number), load: source(last.number), isNews: false });
+    });
+  }
+
+  /** Previews that come while one is loading are skipped, except the newest. */
+  want(wanted: Wanted): void {
+    this.wanted = wanted;
+    if (!this.isBusy) void this.work();
   }
 
   private async work(): Promise<void> {
-    this.busy = true;
+    this.isBusy = true;
     for (let next = this.take(); next !== null && !this.until.aborted; next = this.take()) {
-      // A picture that has expired or does not decode leaves the last one standing.
-      await this.show(next).catch(() => undefined);
+      if (next.key === this.shownKey) continue;
+      // One that has expired or does not decode leaves the last one standing.
+      this.node.toggleAttribute("data-waiting", !next.isNews);
+      const content = await this.cache.get(next.key, next.load);
+      if (content !== null && !this.until.aborted) await this.show(next, content);
     }
-    this.busy = false;
+    this.isBusy = false;
+    this.node.removeAttribute("data-waiting");
   }
 
-  private take(): Source | null {
+  private take(): Wanted | null {
     const next = this.wanted;
     this.wanted = null;
     return next;
   }
 
-  private async show(source: Source): Promise<void> {
-    const blob = await source.load();
-    if (blob === null || this.until.aborted) return;
-    const url = URL.createObjectURL(blob);
-    const image = h("img", "hw-picture");
-    image.alt = `Preview of ${titleOf(this.task.peek())}`;
-    image.src = url;
-    try {
-      await image.decode();
-    } catch (error) {
-      URL.revokeObjectURL(url);
-      throw error;
-    }
-    const isFirst = this.shownUrl === null;
-    this.forget();
-    if (this.until.aborted) {
-      URL.revokeObjectURL(url);
-      return;
-    }
-    this.shownUrl = url;
-    this.shownKey = source.key;
-    this.node.replaceChildren(image);
-    if (isFirst) this.onFirst();
-  }
-
-  private forget(): void {
-    if (this.shownUrl !== null) URL.revokeObjectURL(this.shownUrl);
-    this.shownUrl = null;
+  private async show(wanted: Wanted, content: PreviewContent): Promise<void> {
+    if (content.kind === "audio") this.sound.play(content.url);
+    else if (!(await this.frame.show(content, this.alt(), wanted.isNews, () => !this.until.aborted))) return;
+    // What the kernel sent does not come back.
+    if (this.shownKey.startsWith("kernel ")) this.cache.forget(this.shownKey);
+    this.shownKey = wanted.key;
+    this.node.toggleAttribute("data-sound", this.sound.isThere.peek());
+    setAttribute(this.node, "data-kind", this.frame.node.dataset.kind ?? content.kind);
+    if (!this.isSeen) this.onFirst();
+    this.isSeen = true;
   }
 }
 
-/** `onFirst` is called when there is something to see at all. */
-export function preview(entry: TaskEntry, task: TaskSignal, scene: Scene, onFirst: () => void): HTMLElement {
-  const view = new Preview(task, scene.until, onFirst);
-  let pictures = 0;
-  watch(scene.until, () => {
-    const url = scene.server?.previewUrl(task.value) ?? null;
-    if (url !== null) view.want({ key: url, load: () => fetchPicture(url, scene) });
-  });
-  watch(scene.until, () => {
-    const blob = entry.picture.value;
-    if (blob !== null) view.want({ key: `kernel ${++pictures}`, load: () => Promise.resolve(blob) });
-  });
-  return view.node;
-}
-
-async function fetchPicture(url: string, scene: Scene): Promise<Blob | null> {
-  const response = await scene.server?.fetch(url, scene.until);
-  if (!response?.ok) return null;
-  const blob = await response.blob();
-  return blob.type.startsWith("image/") ? blob : null;
+async function fetched(server: JupyterServer, url: string, until: AbortSignal): Promise<Blob | null> {
+  const response = await server.fetch(url, until);
+  return response.ok ? response.blob() : null;
 }

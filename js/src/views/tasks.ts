@@ -13,6 +13,7 @@ const MOST_CARDS = 4;
 
 export function tasksView(entries: readonly TaskEntry[], scene: Scene): HTMLElement {
   const root = h("div", "hw-root", announcer(entries, scene));
+  root.toggleAttribute("data-served", scene.server !== null);
   if (entries.length === 0) root.append(h("div", "hw-none hw-quiet", "No tasks to show"));
   else if (entries.length > MOST_CARDS) root.append(taskList(entries, scene));
   else

@@ -1,0 +1,96 @@
+/** The entries of one open log: as many as a page can hold, and those of them that are asked for. */
+
+import { signal } from "@preact/signals-core";
+import { inNextFrame } from "./frame.js";
+import { indexFrom, isAtLeast, type LogEntry, type LogLevel, metadataText } from "./log-entry.js";
+import type { LogReader } from "./log-readers.js";
+
+/** Some 5 MB at most of what people log; a task's own log on the server is shorter. */
+export const MOST_ENTRIES = 10_000;
+
+export class LogBook implements LogReader {
+  /** Rises with whatever changes, at most once per animation frame. */
+  readonly changes = signal(0);
+  /** How many the task's log has dropped in all. */
+  dropped = 0;
+  /** How many, the oldest first, this book has let go of. */
+  forgotten = 0;
+  /** Whether it has been given what there was. */
+  isCaughtUp = false;
+  private held: LogEntry[] = [];
+  private passing: LogEntry[] = [];
+  private least: LogLevel = "debug";
+  private pattern: RegExp | null = null;
+  private isWaiting = false;
+
+  get size(): number {
+    return this.held.length;
+  }
+
+  /** The id before which nothing is held any more. */
+  get oldest(): number {
+    return this.held[0]?.id ?? 0;
+  }
+
+  /** Those that pass the filter, oldest first. */
+  get shown(): readonly LogEntry[] {
+    return this.passing;
+  }
+
+  logged(entries: readonly LogEntry[], dropped: number): void {
+    const isNews = entries.length > 0 || dropped !== this.dropped;
+    this.dropped = dropped;
+    for (const entry of entries) {
+      this.held.push(entry);
+      if (this.passes(entry)) this.passing.push(entry);
+    }
+    const over = this.held.length - MOST_ENTRIES;
+    if (over > 0) this.forget(over);
+    if (isNews) this.change();
+  }
+
+  caughtUp(): void {
+    if (this.isCaughtUp) return;
+    this.isCaughtUp = true;
+    this.change();
+  }
+
+  /** Shows only entries of that level and above in which the text occurs, in whatever case. */
+  filter(least: LogLevel, search: string): void {
+    this.least = least;
+    this.pattern = search === "" ? null : new RegExp(escaped(search), "i");
+    this.passing = this.held.filter((entry) => this.passes(entry));
+    this.change();
+  }
+
+  private passes(entry: LogEntry): boolean {
+    if (!isAtLeast(entry.level, this.least)) return false;
+    if (this.pattern === null) return true;
+    return this.pattern.test(entry.message) || this.pattern.test(metadataText(entry.metadata));
+  }
+
+  private forget(count: number): void {
+    this.held.splice(0, count);
+    this.forgotten += count;
+    this.passing.splice(0, indexFrom(this.passing, this.oldest));
+  }
+
+  /** A hidden page draws no frames, so nothing may pile up for the next one. */
+  private change(): void {
+    if (this.isWaiting) return;
+    this.isWaiting = true;
+    inNextFrame(() => {
+      this.isWaiting = false;
+      this.changes.value += 1;
+    });
+  }
+}
+
+function escaped(search: string): string {
+  return search.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+}
+
+/** The text in pieces, every other one of them an occurrence of what is searched for. */
+export function pieces(text: string, search: string): string[] {
+  return search === "" ? [text] : text.split(new RegExp(`(${escaped(search)})`, "i"));
+}

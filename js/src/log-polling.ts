@@ -1,0 +1,48 @@
+/** Asks for the logs that somebody reads, where no WebSocket gets through: page after page, then once a second. */
+
+import { parseLogPage } from "./log-entry.js";
+import type { LogReaders } from "./log-readers.js";
+import { ask, pause } from "./request.js";
+import type { JupyterServer } from "./server.js";
+
+const ROUND_MS = 1_000;
+
+export class LogPoller {
+  private running: AbortController | null = null;
+
+  constructor(
+    private readonly server: JupyterServer,
+    private readonly readers: LogReaders,
+  ) {}
+
+  start(): void {
+    if (this.running !== null) return;
+    this.running = new AbortController();
+    void this.rounds(this.running.signal);
+  }
+
+  stop(): void {
+    this.running?.abort();
+    this.running = null;
+  }
+
+  private async rounds(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      for (const taskId of this.readers.taskIds) await this.read(taskId, signal);
+      await pause(ROUND_MS, signal);
+    }
+  }
+
+  /** Whether the server is there, the poller of tasks finds out: a failure ends this round and no more. */
+  private async read(taskId: string, signal: AbortSignal): Promise<void> {
+    let since: number | null = this.readers.since(taskId);
+    while (since !== null && this.readers.has(taskId) && !signal.aborted) {
+      const answer = await ask(this.server, this.server.logsUrl(taskId, since), signal);
+      const page = answer?.response.ok ? parseLogPage(answer.body) : null;
+      if (page === null || signal.aborted) return;
+      this.readers.take(taskId, page.entries, page.dropped);
+      if (page.cursor === null) this.readers.caughtUp(taskId);
+      since = page.cursor !== null && page.cursor > since ? page.cursor : null;
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** One request that is not waited for beyond patience, and a pause between two of them. */
+
+import type { JupyterServer } from "./server.js";
+
+/** A request on a link that went dead may never end, and the next one may get through. */
+const PATIENCE_MS = 3_000;
+
+export interface Reply {
+  readonly response: Response;
+  /** Null where it is not JSON. */
+  readonly body: unknown;
+}
+
+/** Null where no answer came in time. */
+export async function ask(server: JupyterServer, url: string, signal: AbortSignal): Promise<Reply | null> {
+  return replyTo((asking) => server.fetch(url, asking), signal, PATIENCE_MS);
+}
+
+export async function replyTo(
+  request: (signal: AbortSignal) => Promise<Response>,
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<Reply | null> {
+  const asking = new AbortController();
+  const giveUp = () => asking.abort();
+  const timer = setTimeout(giveUp, patienceMs);
+  signal.addEventListener("abort", giveUp, { signal: asking.signal });
+  try {
+    const response = await request(asking.signal);
+    const body: unknown = await response.json().catch(() => null);
+    return asking.signal.aborted ? null : { response, body };
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(timer);
+    giveUp();
+  }
+}
+
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const over = new AbortController();
+    const end = () => {
+      clearTimeout(timer);
+      over.abort();
+      resolve();
+    };
+    const timer = setTimeout(end, signal.aborted ? 0 : ms);
+    signal.addEventListener("abort", end, { signal: over.signal });
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * Asks for the samples of tasks: once where the socket tells of everything later, and once a second where there is
+ * none. Only an answer tells that nothing has been measured yet, or that the server knows of no samples at all.
+ */
+
+import { isRecord } from "./payload.js";
+import { ask, pause, type Reply } from "./request.js";
+import type { ResourceReaders } from "./resource-readers.js";
+import { parseResourcePage } from "./resource-sample.js";
+import type { ResourceState } from "./resource-series.js";
+import type { JupyterServer } from "./server.js";
+
+const ROUND_MS = 1_000;
+/** What tells a task that is gone from a server that has never heard of resources. */
+const UNKNOWN_TASK = "TaskNotFoundError";
+
+export class ResourcePoller {
+  private running: AbortController | null = null;
+
+  constructor(
+    private readonly server: JupyterServer,
+    private readonly readers: ResourceReaders,
+  ) {}
+
+  start(): void {
+    if (this.running !== null) return;
+    this.running = new AbortController();
+    void this.rounds(this.running.signal);
+  }
+
+  stop(): void {
+    this.running?.abort();
+    this.running = null;
+  }
+
+  async once(taskId: string, signal: AbortSignal): Promise<void> {
+    const url = this.server.resourcesUrl(taskId, this.readers.since(taskId));
+    const reply = await ask(this.server, url, signal);
+    if (signal.aborted) return;
+    const page = reply?.response.ok ? parseResourcePage(reply.body) : null;
+    if (page !== null) this.readers.take(taskId, page);
+    else this.readers.became(taskId, reasonOf(reply));
+  }
+
+  private async rounds(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      for (const taskId of this.readers.taskIds) await this.once(taskId, signal);
+      await pause(ROUND_MS, signal);
+    }
+  }
+}
+
+function reasonOf(reply: Reply | null): ResourceState {
+  if (reply?.response.status !== 404) return "away";
+  return isRecord(reply.body) && reply.body.reason === UNKNOWN_TASK ? "unknown_task" : "too_old";
+}

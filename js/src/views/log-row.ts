@@ -1,0 +1,79 @@
+/** One entry of a log: a line of fixed height, which unfolds where there is more to it. */
+
+import { h, setAttribute, svg } from "../dom.js";
+import { pieces } from "../log-book.js";
+import { type LogEntry, metadataText } from "../log-entry.js";
+
+/** What is longer than this a narrow cell cuts off. */
+const LONG_CHARS = 48;
+
+export function isFoldable(entry: LogEntry): boolean {
+  const { message } = entry;
+  return (
+    message.trimEnd().includes("\n") || message.length + metadataText(entry.metadata).length > LONG_CHARS
+  );
+}
+
+export function logRow(entry: LogEntry, isUnfolded: boolean, search: string): HTMLElement {
+  const time = h("time", "hw-log-time", clockOf(entry.timestamp));
+  time.dateTime = entry.timestamp;
+  const level = h("span", "hw-log-level", entry.level);
+  const text = isUnfolded ? unfolded(entry, search) : folded(entry, search);
+  const row = h("div", "hw-log-row", fold(entry, isUnfolded), time, level, text);
+  row.dataset.level = entry.level;
+  row.dataset.entry = String(entry.id);
+  row.toggleAttribute("data-unfolded", isUnfolded);
+  row.setAttribute("role", "listitem");
+  return row;
+}
+
+function fold(entry: LogEntry, isUnfolded: boolean): HTMLElement {
+  if (!isFoldable(entry)) return h("span", "hw-log-fold");
+  const arrow = svg(
+    "svg",
+    { viewBox: "0 0 8 8", "aria-hidden": "true" },
+    svg("path", { d: "M2.5 1l3 3-3 3" }),
+  );
+  const button = h("button", "hw-log-fold");
+  button.type = "button";
+  button.append(arrow);
+  setAttribute(button, "aria-expanded", String(isUnfolded));
+  setAttribute(button, "aria-label", isUnfolded ? "Show less" : "Show all of it");
+  return button;
+}
+
+/** A traceback tells what it is in its first line and what went wrong in its last. */
+function folded(entry: LogEntry, search: string): HTMLElement {
+  const lines = entry.message.trimEnd().split("\n");
+  const first = h("span", "hw-log-first", ...highlighted(lines[0] ?? "", search));
+  const line = h("span", "hw-log-text", first);
+  if (lines.length > 1) {
+    const between = lines.length > 2 ? ` ⋯ ${lines.length - 2} more ⋯ ` : " ⋯ ";
+    const last = (lines.at(-1) ?? "").trim();
+    line.append(h("span", "hw-log-between", between), h("span", "hw-log-last", ...highlighted(last, search)));
+  }
+  const metadata = metadataText(entry.metadata);
+  if (metadata !== "") line.append(h("span", "hw-log-metadata", ...highlighted(metadata, search)));
+  return line;
+}
+
+function unfolded(entry: LogEntry, search: string): HTMLElement {
+  const text = h("span", "hw-log-text", h("span", "hw-log-whole", ...highlighted(entry.message, search)));
+  const metadata = metadataText(entry.metadata);
+  if (metadata !== "") text.append(h("span", "hw-log-metadata", ...highlighted(metadata, search)));
+  return text;
+}
+
+function highlighted(text: string, search: string): (Node | string)[] {
+  return pieces(text, search).map((piece, index) =>
+    index % 2 === 1 ? h("mark", "hw-log-match", piece) : piece,
+  );
+}
+
+/** hh:mm:ss of the reader's clock. By hand: a formatter of the browser's would cost more than the row. */
+export function clockOf(time: string): string {
+  const date = new Date(time);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join(":");
+}

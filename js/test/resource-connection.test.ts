@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Connection, type Viewer } from "../src/connection.js";
+import type { LogReader } from "../src/log-readers.js";
+import { ResourceSeries } from "../src/resource-series.js";
+import { JupyterServer } from "../src/server.js";
+import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
+import { sampleAt, seconds } from "./resource-samples.js";
+import { running } from "./samples.js";
+
+const SERVER = new JupyterServer("http://host/", "ws://host/", "");
+const NOBODY: Viewer = { progress() {}, missing() {}, linked() {} };
+const NO_LOG: LogReader = { logged() {}, caughtUp() {} };
+const RESOURCES = "http://host/headway/tasks/a/resources";
+const lives: AbortController[] = [];
+
+function aLife(): AbortController {
+  const life = new AbortController();
+  lives.push(life);
+  return life;
+}
+
+function microtasks(): Promise<unknown> {
+  return vi.advanceTimersByTimeAsync(0);
+}
+
+function message(samples: readonly unknown[], interval_s = 1) {
+  return { type: "resources", task_id: "a", interval_s, samples };
+}
+
+/** A server that answers `resources` so, and takes the first socket or none. */
+async function looking(resources: () => Answer | null, takesSockets = true) {
+  restoreNetwork();
+  const { requests } = fakeNetwork((url) => {
+    if (url.startsWith(RESOURCES)) return resources();
+    return { status: 200, body: running({ task_id: "a" }) };
+  });
+  const connection = new Connection(SERVER);
+  connection.subscribe(["a", "b"], NOBODY, aLife().signal);
+  await microtasks();
+  if (takesSockets) FakeSocket.last.accept();
+  const [series, panel] = [new ResourceSeries(), aLife()];
+  connection.followResources("a", series, panel.signal);
+  await microtasks();
+  return { connection, series, panel, requests, socket: FakeSocket.last };
+}
+
+async function withoutSocket(): Promise<void> {
+  for (let time = 0; time < 3; time++) {
+    FakeSocket.last.drop();
+    await vi.advanceTimersByTimeAsync(900);
+  }
+}
+
+const NOTHING = { status: 200, body: { interval_s: 1, samples: [] } };
+
+beforeEach(() => {
+  fakeNetwork();
+});
+afterEach(async () => {
+  for (const life of lives.splice(0)) life.abort();
+  await microtasks();
+  restoreNetwork();
+});
+
+describe("samples over the socket", () => {
+  it("are asked for when somebody looks, and of that task alone", async () => {
+    const { socket, series } = await looking(() => NOTHING);
+    expect(socket.sent.slice(1)).toEqual([
+      { type: "subscribe", task_ids: ["a"], since: {}, many: true, resources: true, resources_since: {} },
+    ]);
+    socket.deliver(message(seconds(1, 3)));
+    socket.deliver(message([sampleAt(4)]));
+    expect(series.samples).toHaveLength(4);
+    expect(series.state).toBe("measured");
+  });
+
+  it("are asked for no more when nobody looks, while the task stays", async () => {
+    const { socket, series, panel } = await looking(() => NOTHING);
+    panel.abort();
+    await microtasks();
+    expect(socket.sent.slice(2)).toEqual([
+      { type: "unsubscribe", task_ids: ["a"] },
+      { type: "subscribe", task_ids: ["a"], since: {}, many: true },
+    ]);
+    socket.deliver(message(seconds(1, 3)));
+    expect(series.samples).toHaveLength(0);
+  });
+
+  it("go on after a reconnect from the newest that is there", async () => {
+    const { socket, requests } = await looking(() => NOTHING);
+    socket.deliver(message(seconds(1, 5)));
+    socket.drop();
+    await vi.advanceTimersByTimeAsync(900);
+    FakeSocket.last.accept();
+    await microtasks();
+    expect(FakeSocket.last.sent).toContainEqual({
+      ...{ type: "subscribe", task_ids: ["a"], since: {}, many: true },
+      ...{ resources: true, resources_since: { a: sampleAt(5).at } },
+    });
+    expect(requests).toContain(`${RESOURCES}?since=${encodeURIComponent(sampleAt(5).at)}`);
+  });
+
+  it("travel beside the log in one subscription, and the log stays when they go", async () => {
+    const { connection, panel, socket } = await looking(() => NOTHING);
+    connection.follow("a", NO_LOG, aLife().signal);
+    await microtasks();
+    expect(socket.sent.at(-1)).toMatchObject({ task_ids: ["a"], resources: true, logs: true });
+    panel.abort();
+    await microtasks();
+    expect(socket.sent.at(-2)).toEqual({ type: "unsubscribe", task_ids: ["a"] });
+    expect(socket.sent.at(-1)).toMatchObject({ task_ids: ["a"], logs: true });
+    expect(socket.sent.at(-1)).not.toHaveProperty("resources");
+  });
+
+  it("of a hostile server change nothing", async () => {
+    const { socket, series } = await looking(() => NOTHING);
+    socket.deliver({ ...message(seconds(1, 3)), task_id: "../b" });
+    socket.deliver(message([{ at: "never", cpu_percent: "100" }, null]));
+    socket.deliver({ ...message([]), interval_s: -1 });
+    expect(series.samples).toHaveLength(0);
+  });
+});
+
+describe("why there are no samples", () => {
+  it("is that nothing was measured yet", async () => {
+    expect((await looking(() => NOTHING)).series.state).toBe("measured");
+  });
+
+  it("is that the server has never heard of them", async () => {
+    const { series } = await looking(() => ({ status: 404, body: { message: "Not Found", reason: null } }));
+    expect(series.state).toBe("too_old");
+  });
+
+  it("is that it does not know the task", async () => {
+    const { series } = await looking(() => ({ status: 404, body: { reason: "TaskNotFoundError" } }));
+    expect(series.state).toBe("unknown_task");
+  });
+
+  it("is that it does not answer, until it does", async () => {
+    const { series, socket } = await looking(() => null);
+    expect(series.state).toBe("away");
+    socket.deliver(message(seconds(1, 3)));
+    expect(series.state).toBe("measured");
+  });
+});
+
+describe("samples where no socket gets through", () => {
+  it("are asked for once a second, those that are new, while somebody looks", async () => {
+    let last = 3;
+    const answer = () => ({ status: 200, body: { interval_s: 1, samples: seconds(1, last) } });
+    const { series, panel, requests } = await looking(answer, false);
+    await withoutSocket();
+    last = 5;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(series.samples).toHaveLength(5);
+    const asked = () => requests.filter((url) => url.startsWith(RESOURCES));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(asked().at(-1)).toBe(`${RESOURCES}?since=${encodeURIComponent(sampleAt(5).at)}`);
+    panel.abort();
+    const count = asked().length;
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(asked()).toHaveLength(count);
+  });
+});
