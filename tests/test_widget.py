@@ -36,7 +36,8 @@ def test_a_widget_begins_with_what_is_known() -> None:
 
 
 def test_the_bundle_is_there_and_small() -> None:
-    assert (STATIC / "widget.js").stat().st_size < 64_000, "it is sent once a widget, and saved in notebooks"
+    # Sent once a widget, and saved with it in a notebook: a third of this when packed.
+    assert (STATIC / "widget.js").stat().st_size < 112_000
     assert (STATIC / "widget.css").stat().st_size < 32_000
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from headway.tracker import ProgressTracker
     from headway.widget import TaskWidget
     from headway.worker.logs import LogHandler
-    from headway.worker.previews import PreviewGenerator, PreviewOptions
+    from headway.worker.previews.generator import PreviewGenerator
+    from headway.worker.previews.options import PreviewOptions
     from headway.worker.task import Task
 
 __version__ = "0.1.0"
@@ -78,7 +79,8 @@ _MODULES = {
     "headway.tracker": ("ProgressTracker",),
     "headway.widget": ("TaskWidget",),
     "headway.worker.logs": ("LogHandler",),
-    "headway.worker.previews": ("PreviewGenerator", "PreviewOptions"),
+    "headway.worker.previews.generator": ("PreviewGenerator",),
+    "headway.worker.previews.options": ("PreviewOptions",),
     "headway.worker.task": ("Task",),
 }
 

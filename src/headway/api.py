@@ -25,7 +25,6 @@ from headway.models import (
 )
 from headway.stages import StageManager, parse_stages
 from headway.worker.forecasts import device_name
-from headway.worker.previews import PreviewOptions
 from headway.worker.reporter import REPORTER
 from headway.worker.resumption import Resumption
 from headway.worker.task import Task, new_run, new_task_id
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from headway.analysis.filters import Moment, Names
     from headway.tracker import ProgressTracker
+    from headway.worker.previews.options import PreviewOptions
 
 #: Knows the stages of every template; give a template its own stages or weights here.
 stage_manager = StageManager()

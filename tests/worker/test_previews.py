@@ -17,8 +17,10 @@ from redis import Redis
 from headway import diagnostics
 from headway.store import keys
 from headway.store.previews import Preview
-from headway.worker.previews import PreviewEncoder, PreviewOptions, PreviewSlot
 from headway.worker.previews import slot as slot_module
+from headway.worker.previews.encoder import PreviewEncoder
+from headway.worker.previews.options import PreviewOptions
+from headway.worker.previews.slot import PreviewSlot
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task
 from tests.worker.pictures import Tensor, decoded, encoded

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from headway.errors import UsageError
-from headway.worker.previews import PreviewGenerator
 from headway.worker.previews.captures import MAX_TEXT_CHARS, capture
 from headway.worker.previews.encoding import scaled
+from headway.worker.previews.generator import PreviewGenerator
 from headway.worker.previews.latents import FAMILIES, project
 from tests.worker.pictures import Tensor, decoded, encoded, png_header
 

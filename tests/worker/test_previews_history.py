@@ -12,8 +12,9 @@ from PIL import Image
 
 from headway.errors import UsageError
 from headway.store.previews import KEPT_PREVIEWS
-from headway.worker.previews import PreviewGenerator, PreviewOptions
 from headway.worker.previews.captures import TextCapture
+from headway.worker.previews.generator import PreviewGenerator
+from headway.worker.previews.options import PreviewOptions
 from tests.worker.pictures import decoded
 
 

@@ -10,7 +10,7 @@ from headway.errors import StoreError
 
 if TYPE_CHECKING:
     from headway.tracker import ProgressTracker
-    from headway.worker.previews import PreviewEncoder
+    from headway.worker.previews.encoder import PreviewEncoder
 
 POLL_S = 2.0
 # Of the budget, where nobody looks: enough for a history to be looked through later.

@@ -24,7 +24,7 @@ from headway.models import (
 from headway.store.reports import MAX_WAITING_ENTRIES, bounded_entries
 
 if TYPE_CHECKING:
-    from headway.worker.previews import PreviewSlot
+    from headway.worker.previews.slot import PreviewSlot
 
 # Beyond so much of the bound on waiting entries, what was said is made into entries and cut: not at each
 # call, because that looks at all of them.

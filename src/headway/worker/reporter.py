@@ -22,7 +22,7 @@ from headway.models import TaskProgress, Timestamp
 from headway.settings import Settings
 from headway.worker.forecasts import Forecasts
 from headway.worker.listeners import Listener, Listeners
-from headway.worker.previews import PreviewEncoder
+from headway.worker.previews.encoder import PreviewEncoder
 from headway.worker.resources.sampler import Sampler
 
 if TYPE_CHECKING:

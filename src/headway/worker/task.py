@@ -35,11 +35,12 @@ from headway.store.reports import Report
 from headway.worker.loop import Loop
 from headway.worker.nesting import LoopStack
 from headway.worker.outbox import Outbox
-from headway.worker.outputs import OutputCapture
-from headway.worker.previews import PreviewOptions, PreviewSlot
+from headway.worker.previews.slot import PreviewSlot
 from headway.worker.resumption import Resumption
 
 if TYPE_CHECKING:
+    from headway.worker.outputs import OutputCapture
+    from headway.worker.previews.options import PreviewOptions
     from headway.worker.reporter import Reporter
 
 T = TypeVar("T")
@@ -397,6 +398,8 @@ class Task:
 
         Lines become entries, a traceback one entry, and of a progress bar the last state.
         """
+        from headway.worker.outputs import OutputCapture
+
         return OutputCapture(self)
 
     def checkpoint(self, value: Mapping[str, Any]) -> None:

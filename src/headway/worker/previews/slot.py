@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headway.diagnostics import warn_once
-from headway.worker.previews.encoder import PreviewEncoder
-from headway.worker.previews.generator import PreviewGenerator
-from headway.worker.previews.newest import Newest
-from headway.worker.previews.options import MIN_GAP_S, PreviewOptions
 
 if TYPE_CHECKING:
+    # What makes previews is imported with the first picture: most of it a task without any does not need.
     from headway.store.previews import Preview
     from headway.worker.previews.captures import Capture
+    from headway.worker.previews.encoder import PreviewEncoder
+    from headway.worker.previews.generator import PreviewGenerator
+    from headway.worker.previews.newest import Newest
+    from headway.worker.previews.options import PreviewOptions
 
 # Of the budget; the rest is for encoding. A copy of a large array takes 0.5 ms: one each 250 ms.
 COPY_SHARE = 0.1
@@ -52,8 +54,7 @@ class PreviewSlot:
     ) -> None:
         self._task_id = task_id
         self._encoder = encoder
-        self._generator = PreviewGenerator(options, first_number=first_number)
-        self._options = self._generator.options
+        self._given = options, first_number
         self._lock = threading.Lock()
         self._offered: tuple[Capture, float, Newest | None] | None = None
         self._newest: Newest | None = None
@@ -68,6 +69,17 @@ class PreviewSlot:
         self._affordable_at = float("-inf")
         self._copy_from = float("-inf")
 
+    @cached_property
+    def _generator(self) -> PreviewGenerator:
+        from headway.worker.previews.generator import PreviewGenerator
+
+        options, first_number = self._given
+        return PreviewGenerator(options, first_number=first_number)
+
+    @property
+    def _options(self) -> PreviewOptions:
+        return self._generator.options
+
     @property
     def is_busy(self) -> bool:
         """Whether a picture is still to be encoded or taken."""
@@ -79,6 +91,8 @@ class PreviewSlot:
         """When the next preview may be encoded, by the monotonic clock."""
         if self._is_closed:
             return float("-inf")
+        from headway.worker.previews.options import MIN_GAP_S
+
         options = self._options
         if self._is_on_demand:
             interval_s = MIN_GAP_S
@@ -102,6 +116,8 @@ class PreviewSlot:
         """
         if self._is_closed:
             return
+        from headway.worker.previews.newest import Newest
+
         moment = time.monotonic()
         self._newest = Newest(picture, rate_hz, latent or self._options.latent)
         if moment < self._copy_from and not now:
@@ -120,8 +136,11 @@ class PreviewSlot:
         """Take note of the task's overall progress, 0 to 100; it may make a preview due."""
         if progress == self._progress:
             return
+        if self._offered is None:
+            self._progress = progress
+            return
         before, self._progress = self.due_at, progress
-        if self._offered is not None and self.due_at < before:
+        if self.due_at < before:
             self._enqueue()
 
     def close(self, progress: float) -> None:

@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from headway.samples import INTERVAL_S, Peaks, ResourceSample, ResourceSeries, SeriesUpdate
-from headway.worker.resources.sources import Sources, load_sources, open_sources
+
+if TYPE_CHECKING:
+    from headway.worker.resources.sources import Sources
 
 # Without tasks for so long, the thread ends and the drivers are let go.
 IDLE_S = 30.0
@@ -67,7 +69,7 @@ class Sampler:
         self,
         tasks: Mapping[str, Sampled],
         *,
-        open_sources: Callable[[], Sources] = open_sources,
+        open_sources: Callable[[], Sources] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,6 +94,8 @@ class Sampler:
 
         The caller says when, because a process that is forked meanwhile finds half a module for ever.
         """
+        from headway.worker.resources.sources import load_sources
+
         load_sources()
         self._is_loaded = True
         self.wake()
@@ -184,7 +188,7 @@ class Sampler:
         try:
             while self._wait_for_tasks():
                 if sources is None:
-                    sources = self._open_sources()
+                    sources = (self._open_sources or _open_sources)()
                 self._sample_tasks(sources)
         finally:
             if sources is not None:
@@ -243,6 +247,12 @@ class Sampler:
         followed = self._followed.pop(task_id, None)
         if followed is not None:
             self._continued.discard(followed.task.run)
+
+
+def _open_sources() -> Sources:
+    from headway.worker.resources.sources import open_sources
+
+    return open_sources()
 
 
 def _rss_bytes() -> int | None:
