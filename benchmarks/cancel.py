@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import tempfile
 import time
@@ -118,6 +119,8 @@ def main() -> None:
             asked = []
             for number in range(ROUNDS):
                 task_id = f"cancel-{number}"
+                view.page.wait_for_selector(f"[data-task-id='{task_id}'] .hw-fact")  # it is stored, and moves
+                view.page.wait_for_timeout(1_000 * random.uniform(0.2, 0.4))
                 clicked_at(view.page, task_id, ".hw-cancel-start")
                 asked.append(clicked_at(view.page, task_id, ".hw-cancel-stop"))
                 wait_for(folder / "notebooks" / "waiting", str(number))
