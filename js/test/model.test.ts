@@ -46,10 +46,14 @@ describe("the samples of the wire", () => {
       "error",
       "heartbeat",
       "log",
+      "resources",
     ]);
     expect(parseMessages(filled[1])).toEqual([filled[1]]);
     expect(parseMessages(filled[4])).toEqual([filled[4]]);
     expect(parseMessages(filled[5])).toEqual([filled[5]]);
+    expect(parseMessages(filled[6])).toEqual([
+      expect.objectContaining({ task_id: "bell-2c8d", interval_s: 2 }),
+    ]);
   });
 
   it("a page of a log is read without loss", () => {

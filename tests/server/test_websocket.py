@@ -6,15 +6,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from headway.models import TaskProgress, TaskStatus, Timestamp, decode_log_entry
+from headway.models import (
+    LogPage,
+    TaskProgress,
+    TaskStatus,
+    Timestamp,
+    decode_log_entry,
+    encode_json,
+)
+from headway.samples import ResourceSample
 from headway.server.messages import (
     MAX_IDS,
     ErrorMessage,
     Heartbeat,
     LogMessage,
+    ResourcesMessage,
     Subscribe,
     Unsubscribe,
     encode_frame,
@@ -226,7 +236,9 @@ class TestWithoutRedis:
 class TestWireSamples:
     """The same samples are read by the tests of the front end."""
 
-    @pytest.mark.parametrize("sample", ["progress_running.json", "progress_failed.json"])
+    @pytest.mark.parametrize(
+        "sample", ["progress_running.json", "progress_failed.json", "progress_cancelled.json"]
+    )
     def test_a_progress_is_decoded_and_encoded_to_the_equal_value(self, sample: str) -> None:
         data = (WIRE / sample).read_bytes()
         assert json.loads(TaskProgress.from_json(data).to_json()) == json.loads(data)
@@ -239,6 +251,11 @@ class TestWireSamples:
             ),
             Subscribe(task_ids=["bell-2c8d"]),
             Subscribe(task_ids=["bell-2c8d"], logs=True, logs_since={"bell-2c8d": 1795363200000001}),
+            Subscribe(
+                task_ids=["bell-2c8d"],
+                resources=True,
+                resources_since={"bell-2c8d": Timestamp.from_iso("2026-11-22T16:00:01.250000Z")},
+            ),
             Unsubscribe(task_ids=["bell-2c8d"]),
         ]
 
@@ -256,6 +273,28 @@ class TestWireSamples:
                     decode_log_entry(json.dumps(entry).encode()) for entry in fields["entries"]
                 )
             assert json.loads(encode_frame([kinds[sample["type"]](**fields)])) == sample
+
+    def test_resources_are_encoded_as_the_sample_is(self) -> None:
+        samples = json.loads((WIRE / "messages_out.json").read_bytes())
+        [message] = [sample for sample in samples if sample["type"] == "resources"]
+        [facts] = message["samples"]
+        sample = ResourceSample(**{**facts, "at": Timestamp.from_iso(facts["at"])})
+        encoded = encode_frame(
+            [
+                ResourcesMessage(
+                    task_id=message["task_id"],
+                    interval_s=message["interval_s"],
+                    samples=(msgspec.Raw(sample.to_json()),),
+                )
+            ]
+        )
+        assert json.loads(encoded) == message
+
+    def test_a_page_of_a_log_is_decoded_and_encoded_to_the_equal_value(self) -> None:
+        page = json.loads((WIRE / "log_page.json").read_bytes())
+        entries = tuple(decode_log_entry(json.dumps(entry).encode()) for entry in page["entries"])
+        written = LogPage(entries=entries, dropped=page["dropped"], cursor=page["cursor"])
+        assert json.loads(encode_json(written)) == page
 
     def test_errors_are_encoded_as_the_samples_are(self) -> None:
         samples = json.loads((WIRE / "messages_out.json").read_bytes())
