@@ -62,10 +62,10 @@ class Lab:
         return result
 
     def end_sessions(self) -> None:
-        for session in json.loads(self._request("api/sessions")):
-            self._request(f"api/sessions/{session['id']}", method="DELETE")
+        for session in json.loads(self.request("api/sessions")):
+            self.request(f"api/sessions/{session['id']}", method="DELETE")
 
-    def _request(self, path: str, *, method: str = "GET") -> bytes:
+    def request(self, path: str, *, method: str = "GET") -> bytes:
         request = urllib.request.Request(self.server.url + path, method=method, headers=self.server.headers)
         with urllib.request.urlopen(request, timeout=30) as response:
             return bytes(response.read())

@@ -357,7 +357,7 @@ def test_of_a_text_the_end_is_shown() -> None:
         (Image.new("1", (30_000, 2_200)), "expected a picture of 1 to 64,000,000 pixels, got 30000 x 2200"),
         (Image.new("L", (0, 5)), "got 0 x 5"),
         (png_header(30_000, 2_200), "expected a picture of 1 to 64,000,000 pixels, got 30000 x 2200"),
-        (b"GIF89a", "expected the bytes of a PNG, JPEG or WebP image, got 6 bytes"),
+        (b"GIF89a", "expected the bytes of a PNG, JPEG or WebP image, or of a sound, got 6 bytes"),
         (object(), "got object"),
         (None, "got NoneType"),
         ([[1, 2], [3, 4]], "got list"),

@@ -20,7 +20,18 @@ ANONYMOUS = "somebody in the browser"
 # A preview never changes under its number.
 PREVIEW_CACHE = "private, max-age=86400, immutable"
 # What else a worker may have stored, no browser is to interpret.
-PREVIEW_TYPES = frozenset({"image/jpeg", "image/webp", "text/plain; charset=utf-8"})
+PREVIEW_TYPES = frozenset(
+    {
+        "image/jpeg",
+        "image/webp",
+        "text/plain; charset=utf-8",
+        "audio/wav",
+        "audio/ogg",
+        "audio/flac",
+        "audio/mpeg",
+        "audio/mp4",
+    }
+)
 UNKNOWN_TYPE = "application/octet-stream"
 
 

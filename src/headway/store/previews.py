@@ -37,11 +37,11 @@ class PreviewFacts(msgspec.Struct, frozen=True, kw_only=True):
     progress
         The task's overall progress then, 0 to 100.
     media_type
-        Of its content: ``"image/jpeg"``, ``"image/webp"`` or ``"text/plain; charset=utf-8"``.
+        Of its content: ``"image/jpeg"``, ``"image/webp"``, ``"text/plain; charset=utf-8"``, or one of audio.
     size_bytes
         Of its content; ``bytes`` in JSON.
     width, height
-        In pixels; ``None`` for a text.
+        In pixels; ``None`` for what is no picture.
     """
 
     number: int

@@ -345,7 +345,8 @@ class Task:
             - a matplotlib figure, which is drawn here, in the 20 to 100 ms that this takes, and so rarely
               that it stays within the budget;
             - audio, with its `rate`: ``(N,)``, ``(N, channels)`` or ``(channels, N)``, of floats from -1 to 1
-              or int16, drawn as waveform and spectrogram;
+              or int16, drawn as waveform and spectrogram; the last one of a task is played;
+            - the bytes of a WAV, MP3, Ogg, FLAC or M4A file, which is played;
             - a text, of which the last 2,000 characters are shown.
         rate
             Of audio, its samples a second.

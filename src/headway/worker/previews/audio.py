@@ -74,8 +74,8 @@ class AudioCapture:
         return Image.fromarray(np.concatenate([wave, spectrum])).resize((COLUMNS, WAVE_ROWS + SPECTRUM_ROWS))
 
 
-def capture(sound: Any, *, rate_hz: object) -> AudioCapture:
-    """Copy some windows of a sound.
+def channels_of(sound: Any, *, rate_hz: object) -> tuple[Any, float, str]:
+    """Return a sound's samples as (channels, samples), its rate, and what it is called in a warning.
 
     Raises
     ------
@@ -91,7 +91,12 @@ def capture(sound: Any, *, rate_hz: object) -> AudioCapture:
     if not (is_fit and len(shape) in (1, 2) and 0 not in shape and sorted((1, *shape))[-2] <= MAX_CHANNELS):
         raise ValueError(f"{EXPECTED}, got {said}")
     lanes = sound[None, :] if len(shape) == 1 else sound
-    channels = lanes if lanes.shape[0] <= lanes.shape[1] else lanes.T
+    return lanes if lanes.shape[0] <= lanes.shape[1] else lanes.T, float(rate_hz), said
+
+
+def capture(sound: Any, *, rate_hz: object) -> AudioCapture:
+    """Copy some windows of a sound; raises as `channels_of`."""
+    channels, rate, said = channels_of(sound, rate_hz=rate_hz)
     count, length = (int(n) for n in channels.shape)
     columns = max(1, min(COLUMNS, length // 2))
     hop = length // columns
@@ -102,7 +107,7 @@ def capture(sound: Any, *, rate_hz: object) -> AudioCapture:
             wait()
     else:
         windows = view.copy()
-    return AudioCapture(windows, rate_hz=float(rate_hz), said=said)
+    return AudioCapture(windows, rate_hz=rate, said=said)
 
 
 def _wave(lane: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:

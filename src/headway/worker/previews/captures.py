@@ -5,7 +5,8 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headway.worker.previews import arrays, audio
+from headway.worker.previews import arrays, audio, sounds
+from headway.worker.previews.sounds import SoundFile, SoundSamples
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,7 +65,9 @@ class FileCapture:
         try:
             image = Image.open(BytesIO(self._data), formats=FILE_FORMATS)
         except UnidentifiedImageError:
-            raise ValueError(f"expected the bytes of a PNG, JPEG or WebP image, got {self.said}") from None
+            raise ValueError(
+                f"expected the bytes of a PNG, JPEG or WebP image, or of a sound, got {self.said}"
+            ) from None
         _check_size(image.size, self.said)
         image.draft(None, (2 * pixels, 2 * pixels))
         image.load()
@@ -82,10 +85,17 @@ class TextCapture:
         self.text = tail if len(text) <= MAX_TEXT_CHARS else "…" + tail[1:]
 
 
-Capture = Picture | TextCapture
+Capture = Picture | TextCapture | SoundFile | SoundSamples
 
 
-def capture(picture: Any, *, pixels: int, rate_hz: object = None, latent: str | None = None) -> Capture:
+def capture(
+    picture: Any,
+    *,
+    pixels: int,
+    rate_hz: object = None,
+    latent: str | None = None,
+    is_final: bool = False,
+) -> Capture:
     """Take a reference to, or a small copy of, what is to be shown.
 
     Parameters
@@ -98,6 +108,8 @@ def capture(picture: Any, *, pixels: int, rate_hz: object = None, latent: str | 
         Of audio, its samples a second.
     latent
         The family of latents; ``None`` to tell by the shape.
+    is_final
+        Whether audio is to be played rather than drawn.
 
     Raises
     ------
@@ -105,11 +117,14 @@ def capture(picture: Any, *, pixels: int, rate_hz: object = None, latent: str | 
         When no preview can be made of it; the message names what came and what was expected.
     """
     if rate_hz is not None:
-        return audio.capture(picture, rate_hz=rate_hz)
+        take = sounds.capture if is_final else audio.capture
+        return take(picture, rate_hz=rate_hz)
     if isinstance(picture, str):
         return TextCapture(picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):
-        return FileCapture(bytes(picture))
+        data = bytes(picture)
+        media_type = sounds.media_type_of(data)
+        return FileCapture(data) if media_type is None else SoundFile(data, media_type)
     if is_pil(picture):
         return ImageCapture(picture)
     if is_figure(picture):

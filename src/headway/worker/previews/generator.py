@@ -93,18 +93,29 @@ class PreviewGenerator:
         from headway.worker.previews.captures import capture
 
         pixels = self.options.final_pixels if is_final else self.options.live_pixels
-        taken = capture(picture, pixels=pixels, rate_hz=rate_hz, latent=latent or self.options.latent)
+        taken = capture(
+            picture,
+            pixels=pixels,
+            rate_hz=rate_hz,
+            latent=latent or self.options.latent,
+            is_final=is_final,
+        )
         return self.encode(taken, at=at, progress=progress, is_final=is_final)
 
     def encode(self, taken: Capture, *, at: float, progress: float, is_final: bool = False) -> Preview:
         """Make a preview of what was taken before; raises as `generate`."""
         from headway.worker.previews import encoding
+        from headway.worker.previews.audio import AudioCapture
         from headway.worker.previews.captures import TextCapture
+        from headway.worker.previews.sounds import SoundFile, SoundSamples
 
         options = self.options
         if isinstance(taken, TextCapture):
             data, size, media_type = taken.text.encode(errors="replace"), None, encoding.TEXT
             self.is_whole = True
+        elif isinstance(taken, (SoundFile, SoundSamples)):
+            data, media_type = taken.encoded(options.history_bytes // 2)
+            size, self.is_whole = None, True
         else:
             media_type = encoding.WEBP if is_final else encoding.JPEG
             pixels = options.final_pixels if is_final else options.live_pixels
@@ -116,7 +127,7 @@ class PreviewGenerator:
                 quality=options.webp_quality if is_final else options.jpeg_quality,
                 max_bytes=options.history_bytes // (2 if is_final else LIVE_SHARE),
             )
-            self.is_whole = size == image.size
+            self.is_whole = size == image.size and not isinstance(taken, AudioCapture)
         facts = PreviewFacts(
             number=self._next_number,
             at=Timestamp(at),

@@ -159,7 +159,7 @@ class PreviewSlot:
         picture = None if newest is None or is_shown else newest.picture()
         if newest is not None and picture is not None:
             pixels = max(self._options.final_pixels, self._options.live_pixels)
-            taken = self._capture(newest, picture, pixels)
+            taken = self._capture(newest, picture, pixels, is_final=True)
         with self._lock:
             last = None if is_shown else taken or self._copied
             if last is not None and (self._options.final_pixels or self._offered is not None):
@@ -211,12 +211,16 @@ class PreviewSlot:
         with self._lock:
             self._offered = self._newest = self._shown_whole = self._copied = None
 
-    def _capture(self, newest: Newest, picture: object, pixels: int) -> Capture | None:
+    def _capture(
+        self, newest: Newest, picture: object, pixels: int, *, is_final: bool = False
+    ) -> Capture | None:
         from headway.worker.previews.captures import capture  # before the clock: this costs once
 
         began = time.monotonic()
         try:
-            return capture(picture, pixels=pixels, rate_hz=newest.rate_hz, latent=newest.latent)
+            return capture(
+                picture, pixels=pixels, rate_hz=newest.rate_hz, latent=newest.latent, is_final=is_final
+            )
         except Exception as error:  # whatever a picture does, it must not reach the job
             self._warn("", f"no preview: {_told(error)}")
             return None
