@@ -40,7 +40,7 @@ def stop(page: NotebookPage) -> None:
 def test_a_click_ends_the_loop_of_a_busy_kernel(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
     page = open_notebook(lab.write_notebook("cancel.ipynb", GENERATION.replace("TASK_ID", '"endless-1"')))
     page.run_cell()
-    page.page.wait_for_function(STATUS, arg="in_progress", timeout=30_000)
+    page.page.wait_for_selector(".hw-card .hw-fact", timeout=30_000)
     assert page.is_running(0)
     stop(page)
     page.page.wait_for_selector("text=stopped by somebody in the browser and cleaned endless-1")
@@ -61,7 +61,7 @@ def test_a_click_in_another_notebook_ends_it_too(
         lab.write_notebook("other.ipynb", 'import headway\nheadway.show("endless-2")'), dark=True
     )
     page.run_cell()
-    page.page.wait_for_function(STATUS, arg="in_progress", timeout=30_000)
+    page.page.wait_for_selector(".hw-card .hw-fact", timeout=30_000)  # it moves, so it is stored
     other.run_cell()
     other.page.wait_for_function(STATUS, arg="in_progress", timeout=30_000)
     stop(other)
