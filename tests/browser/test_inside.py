@@ -68,12 +68,14 @@ def test_a_task_can_be_looked_into_while_it_runs_and_afterwards(
 
     # The history of its previews: the pointer looks back, and a click opens what it shows.
     scrubber = page.locator(".hw-preview-scrubber")
-    page.wait_for_function(
-        "() => Number(document.querySelector('.hw-preview-scrubber')?.ariaValueMax ?? 0) >= 3", timeout=30_000
-    )
+    scrubber.wait_for(timeout=30_000)
     box = scrubber.bounding_box()
     assert box is not None
+    page.wait_for_function("() => Number(document.querySelector('.hw-card .hw-digits').textContent) >= 45")
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.wait_for_function(
+        "() => Number(document.querySelector('.hw-preview-scrubber').ariaValueMax) >= 3", timeout=30_000
+    )
     page.wait_for_function("() => document.querySelector('.hw-preview-scrubber').ariaValueText.includes('%')")
     view.shot("inside-1200-light")
     page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
