@@ -247,7 +247,8 @@ class Watch:
 
 def line(task: TaskProgress, *, now: float) -> str:
     """Say in one line how far a task is: task, stage, percent, time left."""
-    left = "–" if task.eta is None else f"{max(0.0, task.eta.median - now):.0f} s left"
+    left_s = None if task.eta is None else task.eta.median - now
+    left = "–" if left_s is None else f"{left_s:.0f} s left" if left_s >= 1.0 else "a moment left"
     stage = task.current_stage if not task.status.is_over else task.status.value
     return f"{task.task_id:<34} {stage or task.status.value:<18} {task.overall_progress:5.1f} %  {left}"
 
