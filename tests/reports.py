@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from headway.models import LogEntry, LogLevel, TaskProgress, Timestamp
+from headway.logs import LogEntry, LogLevel
+from headway.models import TaskProgress
 from headway.store.previews import Preview, PreviewFacts
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 
 
 def reports(*tasks: TaskProgress) -> list[Report]:

@@ -10,12 +10,8 @@ import pytest
 from headway.errors import InvalidParamsError, InvalidTaskIdError
 from headway.models import (
     MAX_VALUES_BYTES,
-    Estimate,
-    Figures,
-    Span,
     StageProgress,
     StageStatus,
-    Timestamp,
     check_task_id,
     decode_summary,
     error_text,
@@ -23,6 +19,7 @@ from headway.models import (
     shorten,
 )
 from headway.stages import STAGE_DEFINITIONS
+from headway.timestamps import Timestamp
 from headway.transitions import create
 
 NOW = Timestamp(1_795_363_200.25)
@@ -40,13 +37,6 @@ def test_anything_else_is_refused_and_named(task_id: object) -> None:
     with pytest.raises(InvalidTaskIdError, match="expected a task id of 1 to 128") as caught:
         check_task_id(task_id)
     assert caught.value.task_id == task_id
-
-
-def test_a_timestamp_is_iso_8601_in_utc_and_comes_back() -> None:
-    assert NOW.to_iso() == "2026-11-22T16:00:00.250000Z"
-    assert Timestamp.from_iso(NOW.to_iso()) == NOW
-    assert Timestamp.from_iso("2026-11-22T17:00:00.25+01:00") == NOW
-    assert Timestamp.from_iso("2026-11-22T16:00:00.25") == NOW
 
 
 def test_a_stage_knows_how_long_it_has_been_running() -> None:
@@ -104,22 +94,3 @@ def test_an_error_is_said_as_a_traceback_ends() -> None:
 def test_a_long_text_ends_in_an_ellipsis() -> None:
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abcdefg", 6) == "abcde…"
-
-
-def test_an_estimate_explains_itself() -> None:
-    times = {"low": Timestamp(10.0), "median": Timestamp(20.0), "high": Timestamp(30.0)}
-    assert Estimate(**times, basis="pace of the current stage").explain() == [
-        "From pace of the current stage."
-    ]
-    figures = Figures(runs=32, same=9, pace_share=0.72, coverage=0.81, usual_s=27.5, ahead=1)
-    wait = Span(low=1.0, median=2.0, high=3.0)
-    late = Estimate(**times, basis="32 runs of this template", late=True, wait=wait, evidence=figures)
-    assert late.explain() == [
-        "From 32 runs of this template.",
-        "1 task is ahead; it starts in about 2 s.",
-        "72% current pace, 28% history.",
-        "Such a task usually takes 27.5 s.",
-        "Ranges like this one held 81% of the time lately; 80% is meant.",
-        "It takes longer than nine in ten tasks like it did.",
-    ]
-    assert Estimate(**times, basis="x", stalled=True).explain()[-1].startswith("It says nothing any more")

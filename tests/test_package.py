@@ -23,7 +23,9 @@ HEAVY = ("pandas", "numpy", "PIL", "tornado", "ipywidgets", "jupyter_server", "r
 # Each layer may import from those before it, never from one after it.
 LAYERS = (
     {"errors", "diagnostics", "cancellation"},
-    {"models", "settings"},
+    {"timestamps", "settings"},
+    {"estimates", "logs"},
+    {"models"},
     {"stages", "records", "samples"},
     {"transitions", "analysis"},
     {"eta", "batch"},

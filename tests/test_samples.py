@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.models import Timestamp
 from headway.samples import MAX_POINTS, Peaks, ResourceSample, ResourceSeries, decode_sample
+from headway.timestamps import Timestamp
 
 
 def sample(at: float, **figures: float) -> ResourceSample:

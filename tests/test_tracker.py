@@ -24,10 +24,11 @@ from headway.errors import (
     UnknownStageError,
     UsageError,
 )
-from headway.models import StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 
 OpenTracker = Callable[..., Any]
 T0 = 1_763_800_000.0

@@ -18,8 +18,10 @@ from headway.errors import (
     TaskStateError,
     UnknownStageError,
 )
-from headway.models import Estimate, StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.estimates import Estimate
+from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.stages import STAGE_DEFINITIONS
+from headway.timestamps import Timestamp
 
 STAGES = ("queue", "model_loading", "generation", "post_processing")
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from headway import transitions
-from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.models import TaskProgress, TaskStatus
 from headway.stages import STAGE_DEFINITIONS
+from headway.timestamps import Timestamp
 from headway.widget import MIME_TYPE, STATIC, TaskWidget
 
 

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headway.api import attach, cancel, show, stage_manager, task, tasks
     from headway.errors import HeadwayError, TaskCancelled, TaskNotFoundError, UsageError
-    from headway.models import (
-        Estimate,
-        Stage,
-        StageProgress,
-        StageStatus,
-        TaskProgress,
-        TaskStatus,
-        TaskSummary,
-    )
+    from headway.estimates import Estimate
+    from headway.models import Stage, StageProgress, StageStatus, TaskProgress, TaskStatus, TaskSummary
     from headway.stages import STAGE_DEFINITIONS, StageManager
     from headway.tracker import ProgressTracker
     from headway.widget import TaskWidget
@@ -64,16 +57,9 @@ __all__ = [
 _MODULES = {
     "headway.api": ("accuracy", "attach", "cancel", "history", "show", "stage_manager", "task", "tasks"),
     "headway.errors": ("HeadwayError", "TaskCancelled", "TaskNotFoundError", "UsageError"),
-    "headway.models": (
-        "Estimate",
-        "Stage",
-        "StageProgress",
-        "StageStatus",
-        "TaskProgress",
-        "TaskStatus",
-        "TaskSummary",
-    ),
+    "headway.estimates": ("Estimate",),
     "headway.eta": ("ETAPredictor",),
+    "headway.models": ("Stage", "StageProgress", "StageStatus", "TaskProgress", "TaskStatus", "TaskSummary"),
     "headway.records": ("TaskHistory",),
     "headway.stages": ("STAGE_DEFINITIONS", "StageManager"),
     "headway.tracker": ("ProgressTracker",),

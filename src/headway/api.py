@@ -14,16 +14,9 @@ from typing import TYPE_CHECKING, Any
 from headway import transitions
 from headway.diagnostics import warn_once
 from headway.errors import HeadwayError, TaskNotFoundError, TaskStateError, UsageError
-from headway.models import (
-    CancelRequest,
-    Stage,
-    TaskProgress,
-    TaskStatus,
-    TaskSummary,
-    Timestamp,
-    check_task_id,
-)
+from headway.models import CancelRequest, Stage, TaskProgress, TaskStatus, TaskSummary, check_task_id
 from headway.stages import StageManager, parse_stages
+from headway.timestamps import Timestamp
 from headway.worker.forecasts import device_name
 from headway.worker.reporter import REPORTER
 from headway.worker.resumption import Resumption

@@ -24,7 +24,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from headway.errors import HeadwayError
-from headway.models import TaskProgress, TaskStatus, Timestamp, encode_json
+from headway.models import TaskProgress, TaskStatus, encode_json
+from headway.timestamps import Timestamp
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0

@@ -1,4 +1,4 @@
-"""The values that travel through Headway, and their JSON.
+"""Tasks and their stages, as values, and the JSON of every value.
 
 Every value is frozen, stores facts only, and derives the rest; unknown is ``None``. What a worker encodes
 here is, byte for byte, what a browser reads. Nothing in this module reads a clock or does I/O.
@@ -7,14 +7,14 @@ here is, byte for byte, what a browser reads. Nothing in this module reads a clo
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from headway.errors import InvalidParamsError, InvalidTaskIdError, UsageError
+from headway.errors import InvalidParamsError, InvalidTaskIdError
+from headway.estimates import Estimate
+from headway.timestamps import Timestamp, decode_timestamp
 
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 # Parameters and metadata are sent with every update of their task: 16 kB is ten times a usual workflow's.
@@ -24,31 +24,6 @@ MAX_MESSAGE_CHARS = 500
 MAX_ERROR_CHARS = 4_000
 # Of whoever asks for something.
 MAX_NAME_CHARS = 100
-
-
-class Timestamp(float):
-    """UTC seconds since the epoch, to the microsecond; in JSON an ISO 8601 text that ends in Z."""
-
-    __slots__ = ()
-
-    def __new__(cls, seconds: float) -> Self:
-        """Round to what the JSON carries, so that a value that comes back is the same."""
-        return super().__new__(cls, round(seconds, 6))
-
-    @classmethod
-    def from_iso(cls, text: str) -> Timestamp:
-        """Read an ISO 8601 text; one without an offset is taken as UTC."""
-        moment = datetime.fromisoformat(text)
-        return cls((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-    def to_iso(self) -> str:
-        """Write the timestamp as ISO 8601 in UTC, in microseconds where there are any."""
-        return _iso(float(self))
-
-
-@lru_cache(maxsize=8_192)  # a task's older times are written again with every update
-def _iso(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat().replace("+00:00", "Z")
 
 
 class TaskStatus(StrEnum):
@@ -164,109 +139,6 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, now - self.started_at)
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """A length of time that is not known exactly: seconds, ``0 <= low <= median <= high``.
-
-    ``low`` and ``high`` are the 10 % and the 90 % quantile.
-    """
-
-    low: float
-    median: float
-    high: float
-
-
-class StageEstimate(Span, frozen=True, kw_only=True):
-    """How many seconds one stage, of the id ``id``, is expected to take yet."""
-
-    id: str
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The figures that an estimate rests on.
-
-    Parameters
-    ----------
-    runs
-        Completed tasks of the template that were learned from.
-    same
-        Those of them with exactly these parameters.
-    pace_share
-        0 to 1: how much of the answer for the running stage is its own pace; the rest is history.
-    coverage
-        0 to 1: how often such ranges, of about 80 %, held lately; ``None`` until that was measured.
-    usual_s
-        Seconds that such a task usually takes, from its submission to its end.
-    ahead
-        Tasks that are ahead of it in the queue.
-    """
-
-    runs: int = 0
-    same: int = 0
-    pace_share: float | None = None
-    coverage: float | None = None
-    usual_s: float | None = None
-    ahead: int | None = None
-
-
-class Estimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a task is expected to end.
-
-    Parameters
-    ----------
-    low, median, high
-        Finish times in UTC seconds since the epoch, ``low <= median <= high``: in eight of ten tasks the
-        end lies between the outer two.
-    basis
-        What the estimate was made from, in words.
-    late
-        Whether the task takes longer than nine in ten of its kind did.
-    stalled
-        Whether it takes so long that a task like it is usually done by now, and says nothing.
-    wait
-        Seconds until it leaves the queue, of a task that waits in one.
-    stages
-        The seconds that each stage takes yet, of those that are not over.
-    evidence
-        The figures behind it.
-    """
-
-    low: Timestamp
-    median: Timestamp
-    high: Timestamp
-    basis: str
-    late: bool = False
-    stalled: bool = False
-    wait: Span | None = None
-    stages: tuple[StageEstimate, ...] = ()
-    evidence: Figures | None = None
-
-    def explain(self) -> list[str]:
-        """Say in a few sentences what the estimate rests on, as the tooltip of a view does.
-
-        Returns
-        -------
-        list of str
-            The basis, then what is known of: the tasks ahead, the pace's share, the usual duration, how often
-            such ranges held, and whether the task is late or has stalled.
-        """
-        said = [f"From {self.basis}."]
-        figures = self.evidence or Figures()
-        if figures.ahead is not None and self.wait is not None:
-            tasks = "task is" if figures.ahead == 1 else "tasks are"
-            said.append(f"{figures.ahead} {tasks} ahead; it starts in about {self.wait.median:.3g} s.")
-        if figures.pace_share is not None:
-            said.append(f"{figures.pace_share:.0%} current pace, {1.0 - figures.pace_share:.0%} history.")
-        if figures.usual_s is not None:
-            said.append(f"Such a task usually takes {figures.usual_s:.3g} s.")
-        if figures.coverage is not None:
-            said.append(f"Ranges like this one held {figures.coverage:.0%} of the time lately; 80% is meant.")
-        if self.stalled:
-            said.append("It says nothing any more; tasks like it are usually done by now.")
-        elif self.late:
-            said.append("It takes longer than nine in ten tasks like it did.")
-        return said
-
-
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a task that a list shows, read from the JSON of a `TaskProgress`.
 
@@ -378,83 +250,6 @@ class TaskProgress(TaskSummary, frozen=True, kw_only=True):
         return _TASK_DECODER.decode(data)
 
 
-class LogLevel(StrEnum):
-    """How much a log entry matters."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-    @property
-    def rank(self) -> int:
-        """0 for debug up to 3 for error."""
-        return _LEVELS.index(self)
-
-
-_LEVELS = list(LogLevel)
-_LEVEL_NAMES: dict[str, LogLevel] = {level.value: level for level in _LEVELS}
-
-
-class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a task's log.
-
-    Parameters
-    ----------
-    id
-        Rises with every entry of the task, across attempts.
-    timestamp
-        When it was logged, UTC seconds since the epoch.
-    level
-        How much it matters.
-    message
-        At most 4,000 characters.
-    metadata
-        JSON values.
-    """
-
-    id: int
-    timestamp: Timestamp
-    level: LogLevel
-    message: str
-    metadata: dict[str, Any] = {}
-
-
-class LogPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some entries of a task's log, in the order in which they were written.
-
-    Parameters
-    ----------
-    entries
-        The entries.
-    dropped
-        How many entries of the task were dropped in all, because its log is bounded.
-    cursor
-        The ``since`` of the next page; ``None`` when this one is the last.
-    """
-
-    entries: tuple[LogEntry, ...]
-    dropped: int = 0
-    cursor: int | None = None
-
-
-def parse_level(level: object) -> LogLevel:
-    """Return the level of that name.
-
-    Raises
-    ------
-    UsageError
-        When there is none.
-    """
-    found = _LEVEL_NAMES.get(level) if isinstance(level, str) else None
-    if found is not None:  # nine tenths of a microsecond of each log call
-        return found
-    try:
-        return LogLevel(str(level).lower())
-    except ValueError:
-        raise UsageError(f"expected a level of {', '.join(LogLevel)}, got {level!r}") from None
-
-
 def check_task_id(task_id: object) -> str:
     """Return the id when it is one that may stand in a key and a URL.
 
@@ -520,11 +315,6 @@ def decode_task(data: bytes) -> TaskProgress | None:
         return None
 
 
-def decode_log_entry(data: bytes) -> LogEntry:
-    """Read a log entry from its JSON."""
-    return _LOG_DECODER.decode(data)
-
-
 def decode_cancel_request(data: bytes) -> CancelRequest | None:
     """Read who asked a task to stop; ``None`` of what only a later version can read."""
     try:
@@ -555,15 +345,7 @@ def _encode_hook(value: object) -> object:
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} {value!r:.80}")
 
 
-def decode_timestamp(kind: type, value: object) -> object:
-    """Read a `Timestamp` for msgspec's decoders, as their ``dec_hook``."""
-    if kind is Timestamp and isinstance(value, str):
-        return Timestamp.from_iso(value)
-    raise ValueError(f"expected an ISO 8601 time, got {value!r}")
-
-
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_hook)
 _TASK_DECODER = msgspec.json.Decoder(TaskProgress, dec_hook=decode_timestamp)
-_LOG_DECODER = msgspec.json.Decoder(LogEntry, dec_hook=decode_timestamp)
 _CANCEL_DECODER = msgspec.json.Decoder(CancelRequest, dec_hook=decode_timestamp)
 _SUMMARY_DECODER = msgspec.json.Decoder(TaskSummary, dec_hook=decode_timestamp)

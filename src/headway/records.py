@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from headway.models import StageStatus, TaskProgress, TaskStatus, Timestamp, decode_timestamp, encode_json
+from headway.models import StageStatus, TaskProgress, TaskStatus, encode_json
+from headway.timestamps import Timestamp, decode_timestamp
 
 #: The shares of a task's true duration at which the prediction then in force is kept.
 ASKED_AT = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from headway.models import Timestamp, decode_timestamp, encode_json
+from headway.models import encode_json
+from headway.timestamps import Timestamp, decode_timestamp
 
 # Points of a series: one for every two pixels or so of the widest sparkline, and 50 kB of JSON at most.
 MAX_POINTS = 240

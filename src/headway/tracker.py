@@ -13,21 +13,18 @@ from msgspec.structs import replace
 
 from headway import transitions
 from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, TaskStateError, UsageError
+from headway.logs import LogLevel, LogPage, parse_level
 from headway.models import (
     MAX_NAME_CHARS,
     CancelRequest,
-    LogLevel,
-    LogPage,
     Stage,
     StageStatus,
     TaskProgress,
     TaskStatus,
     TaskSummary,
-    Timestamp,
     check_task_id,
     decode_summary,
     decode_task,
-    parse_level,
     shorten,
 )
 from headway.records import TaskHistory, history_of
@@ -35,6 +32,7 @@ from headway.settings import Settings
 from headway.stages import StageManager, parse_stages
 from headway.store.reports import Attached, Report, Stored
 from headway.store.tasks import MAX_PAGE, TaskStore
+from headway.timestamps import Timestamp
 
 # So many writers can change one task at the same instant before one of them gives up: each round lets at
 # least one of them through.

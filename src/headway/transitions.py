@@ -30,12 +30,12 @@ from headway.models import (
     StageStatus,
     TaskProgress,
     TaskStatus,
-    Timestamp,
     check_task_id,
     plain_values,
     shorten,
 )
 from headway.stages import overall_progress
+from headway.timestamps import Timestamp
 
 # A sum of fractions may miss its end by so much.
 ROUNDING = 1e-9

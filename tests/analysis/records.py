@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from headway.models import StageStatus, Timestamp
+from headway.models import StageStatus
 from headway.records import Prediction, StageRecord, TaskHistory
+from headway.timestamps import Timestamp
 
 T0 = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from headway.models import StageStatus, TaskStatus, Timestamp
+from headway.models import StageStatus, TaskStatus
 from headway.records import ASKED_AT, Prediction, StageRecord, TaskHistory
+from headway.timestamps import Timestamp
 
 BEGAN = 1_790_000_000.0
 MONTH_S = 30 * 86_400.0

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from headway.analysis import history_frame, read_csv, read_parquet, write_csv, write_parquet
 from headway.errors import UsageError
-from headway.models import StageStatus, TaskStatus, Timestamp
+from headway.models import StageStatus, TaskStatus
 from headway.records import Prediction, StageRecord, TaskHistory
+from headway.timestamps import Timestamp
 from tests.analysis.records import STAGES, record, told
 from tests.analysis.synthetic import make_records
 

@@ -30,12 +30,14 @@ from redis import Redis
 
 from headway import transitions
 from headway.errors import TaskExistsError, TaskNotFoundError, TaskStateError
-from headway.models import LogEntry, LogLevel, StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.logs import LogEntry, LogLevel
+from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.settings import Settings
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
 from headway.store.reports import Report
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 
 EXAMPLES = int(os.environ.get("HEADWAY_EXAMPLES", "100"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from headway.estimates import Estimate
 from headway.eta import ETAPredictor
-from headway.models import Estimate, TaskStatus
+from headway.models import TaskStatus
 from headway.records import TaskHistory
 
 STAGES = ("queue", "preparation", "execution", "finalization")

@@ -11,8 +11,9 @@ import pytest
 
 from headway.eta import ETAPredictor, knowledge, runs
 from headway.eta.runs import KEPT_RUNS
-from headway.models import TaskStatus, Timestamp
+from headway.models import TaskStatus
 from headway.records import StageRecord, TaskHistory
+from headway.timestamps import Timestamp
 from tests.eta.tasks import STAGES, asked, left, run
 
 NOW = 1_000_000.0

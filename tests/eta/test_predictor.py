@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from headway.estimates import Estimate
 from headway.eta import ETAPredictor, predictor
-from headway.models import Estimate, TaskStatus
+from headway.models import TaskStatus
 from tests.eta.tasks import STAGES, asked, left, run
 
 # What so many seconds of preparation, execution and finalization add up to, without a wait.

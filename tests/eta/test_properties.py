@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from headway.estimates import Estimate
 from headway.eta import ETAPredictor
-from headway.models import Estimate, TaskStatus
+from headway.models import TaskStatus
 
 #: TO BE CHOSEN: by what factor more progress may make what is left longer; 1 is not at all.
 #: Not exact today: the median of 0.5 % of usual courses and of 2 % of random ones, by up to 3.4.

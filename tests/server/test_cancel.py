@@ -11,8 +11,9 @@ import pytest
 from jupyter_server.auth import IdentityProvider, User
 
 from headway import TaskCancelled, transitions
-from headway.models import TaskStatus, Timestamp
+from headway.models import TaskStatus
 from headway.stages import STAGE_DEFINITIONS
+from headway.timestamps import Timestamp
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task
 

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from redis import Redis
 
 from headway import diagnostics
-from headway.models import Estimate, Figures, Span, TaskProgress, TaskStatus, Timestamp
+from headway.estimates import Estimate, Figures, Span
+from headway.models import TaskProgress, TaskStatus
 from headway.records import StageRecord, TaskHistory
 from headway.server import forecasts as module
 from headway.server.forecasts import MAX_WRITES, NOTABLE_S, OTHERS_S, Forecasts, has_moved
@@ -27,6 +28,7 @@ from headway.server.open_tasks import PAGE, OpenTasks
 from headway.settings import Settings
 from headway.store import keys, leases
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 
 STAGES = {"queue": 0.5, "generation": 20.0, "post_processing": 2.0}

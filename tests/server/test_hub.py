@@ -16,7 +16,7 @@ from redis import Redis
 
 from headway import transitions
 from headway.errors import StoreError
-from headway.models import TaskProgress, Timestamp
+from headway.models import TaskProgress
 from headway.server.hub import FRAME_INTERVAL_S, HEARTBEAT_S, Hub
 from headway.server.messages import Subscribe
 from headway.settings import Settings
@@ -25,6 +25,7 @@ from headway.store import keys, leases
 from headway.store.reports import Report
 from headway.store.tasks import TaskStore
 from headway.store.watches import WATCHED_S
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from tests.redis_servers import Server
 from tests.reports import reports

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from redis import Redis
 
 from headway import transitions
-from headway.models import TaskProgress, Timestamp
+from headway.models import TaskProgress
 from headway.server.hub import HEARTBEAT_S
 from headway.server.messages import Subscribe
 from headway.stages import parse_stages
 from headway.store import keys
+from headway.timestamps import Timestamp
 from tests.reports import reports
 from tests.server.conftest import Screen
 

@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from headway import transitions
-from headway.models import LogLevel, TaskProgress, Timestamp
+from headway.logs import LogLevel
+from headway.models import TaskProgress
 from headway.server.messages import Subscribe
 from headway.stages import parse_stages
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from tests.redis_servers import Server
 from tests.reports import log_entries, reports
 from tests.server.conftest import Screen

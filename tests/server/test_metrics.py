@@ -14,13 +14,14 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from headway.models import TaskStatus, Timestamp
+from headway.models import TaskStatus
 from headway.records import Prediction, TaskHistory
 from headway.server import metrics as module
 from headway.server.hub import Hub
 from headway.server.metrics import Metrics, category_label
 from headway.settings import Settings
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 
 Read = Callable[..., Any]

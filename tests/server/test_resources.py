@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from headway import transitions
 from headway.errors import UsageError
-from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.models import TaskProgress, TaskStatus
 from headway.samples import INTERVAL_S, ResourceSample, SeriesUpdate
 from headway.server import resources
 from headway.server.messages import Subscribe, parse_message
 from headway.stages import parse_stages
 from headway.store.reports import Report
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from tests.redis_servers import Server
 from tests.server import test_rest
 from tests.server.conftest import Screen

@@ -10,14 +10,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from headway.models import (
-    LogPage,
-    TaskProgress,
-    TaskStatus,
-    Timestamp,
-    decode_log_entry,
-    encode_json,
-)
+from headway.logs import LogPage, decode_log_entry
+from headway.models import TaskProgress, TaskStatus, encode_json
 from headway.samples import ResourceSample
 from headway.server.messages import (
     MAX_IDS,
@@ -31,6 +25,7 @@ from headway.server.messages import (
     parse_message,
 )
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from tests.reports import log_entries
 
 WIRE = Path(__file__).parents[1] / "wire"

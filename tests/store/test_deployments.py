@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from headway import diagnostics, transitions
 from headway.errors import StoreUnavailableError
-from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.models import TaskProgress, TaskStatus
 from headway.settings import Settings
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
@@ -23,6 +23,7 @@ from headway.store.previews import StoredPreview
 from headway.store.reports import Report
 from headway.store.survey import survey
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task

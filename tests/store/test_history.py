@@ -10,11 +10,12 @@ import pytest
 from redis import Redis
 
 from headway.errors import UsageError
-from headway.models import TaskStatus, Timestamp
+from headway.models import TaskStatus
 from headway.records import StageRecord, TaskHistory, decode_record
 from headway.store import history as history_module
 from headway.store import keys
 from headway.store.history import BEGINNING
+from headway.timestamps import Timestamp
 
 OpenTracker = Callable[..., Any]
 

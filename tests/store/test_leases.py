@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from redis import Redis
 
 from headway import transitions
-from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.models import TaskProgress, TaskStatus
 from headway.settings import Settings
 from headway.stages import parse_stages
 from headway.store import keys, leases
 from headway.store.embedded import EmbeddedServer
 from headway.store.reports import Report
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 
 OpenTracker = Callable[..., Any]

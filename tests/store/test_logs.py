@@ -13,11 +13,13 @@ from redis import Redis
 
 from headway import transitions
 from headway.errors import UsageError
-from headway.models import LogEntry, LogLevel, TaskProgress, Timestamp
+from headway.logs import LogEntry, LogLevel
+from headway.models import TaskProgress
 from headway.stages import parse_stages
 from headway.store import keys
 from headway.store.reports import Report, bounded_entries
 from headway.store.tasks import KEPT_LOG_ENTRIES
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from tests.reports import log_entries, preview
 

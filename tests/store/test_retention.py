@@ -12,7 +12,8 @@ from redis import Redis
 
 from headway import transitions
 from headway.errors import UsageError
-from headway.models import LogLevel, TaskStatus, Timestamp
+from headway.logs import LogLevel
+from headway.models import TaskStatus
 from headway.samples import ResourceSample, SeriesUpdate
 from headway.settings import Settings
 from headway.stages import parse_stages
@@ -21,6 +22,7 @@ from headway.store import tasks as store_module
 from headway.store.embedded import EmbeddedServer
 from headway.store.reports import Report
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from tests.puppet import start_puppet
 from tests.reports import log_entries, preview

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from redis import Redis
 
 from headway import transitions
-from headway.models import TaskProgress, Timestamp
+from headway.models import TaskProgress
 from headway.samples import ResourceSample, ResourceSeries, SeriesUpdate, decode_sample
 from headway.settings import Settings
 from headway.stages import parse_stages
@@ -16,6 +16,7 @@ from headway.store import keys
 from headway.store.reports import Report
 from headway.store.samples import Written
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 
 
 def state(task_id: str = "a", seq: int = 1) -> TaskProgress:

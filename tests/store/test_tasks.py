@@ -21,7 +21,7 @@ from redis import Redis
 
 from headway import transitions
 from headway.errors import EmbeddedServerError, StoreUnavailableError, UsageError
-from headway.models import TaskProgress, Timestamp
+from headway.models import TaskProgress
 from headway.settings import Settings
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
@@ -30,6 +30,7 @@ from headway.store.embedded import EmbeddedServer
 from headway.store.previews import KEPT_PREVIEWS, StoredPreview
 from headway.store.reports import Refusal, Report
 from headway.store.tasks import TaskStore
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from tests.reports import preview, reports
 

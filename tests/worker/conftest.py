@@ -9,9 +9,10 @@ import pytest
 from redis import Redis
 
 from headway import transitions
-from headway.models import TaskProgress, Timestamp
+from headway.models import TaskProgress
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
+from headway.timestamps import Timestamp
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task, new_task_id
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from headway.models import LogLevel
+from headway.logs import LogLevel
 from headway.store import keys
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task

@@ -15,8 +15,9 @@ from redis import Redis
 import headway
 from headway import TaskCancelled, TaskNotFoundError
 from headway.errors import TaskStateError
-from headway.models import CancelRequest, TaskProgress, TaskStatus, Timestamp, encode_json
+from headway.models import CancelRequest, TaskProgress, TaskStatus, encode_json
 from headway.store import keys
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from headway.worker import cancels
 from headway.worker.reporter import Reporter

@@ -16,7 +16,8 @@ from redis import Redis
 
 import headway
 from headway.errors import StoreUnavailableError, TaskStateError
-from headway.models import LogPage, StageProgress, TaskProgress, TaskStatus
+from headway.logs import LogPage
+from headway.models import StageProgress, TaskProgress, TaskStatus
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
 from headway.worker.reporter import REPORTER

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from headway import transitions
-from headway.models import StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.records import ASKED_AT, TaskHistory, history_of
 from headway.stages import parse_stages
+from headway.timestamps import Timestamp
 from headway.worker.forecasts import KEPT_SAID, Forecasts, device_name
 
 T0 = 1_763_800_000.0

@@ -14,11 +14,12 @@ from redis import Redis
 
 from headway import diagnostics, transitions
 from headway.errors import StoreUnavailableError
-from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.models import TaskProgress, TaskStatus
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task

@@ -20,12 +20,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from headway import diagnostics, transitions
 from headway.errors import StoreUnavailableError
-from headway.models import TaskProgress, TaskStatus, Timestamp
+from headway.models import TaskProgress, TaskStatus
 from headway.records import TaskHistory, history_of
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from headway.worker.reporter import Reporter
 from headway.worker.task import Task

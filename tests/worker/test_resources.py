@@ -18,11 +18,12 @@ from redis import Redis
 
 from headway import diagnostics, transitions
 from headway.errors import StoreUnavailableError
-from headway.models import TaskStatus, Timestamp
+from headway.models import TaskStatus
 from headway.samples import Peaks, ResourceSample
 from headway.stages import parse_stages
 from headway.store import keys
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from headway.worker.resources.amd import Amd
 from headway.worker.resources.delivery import deliver_news, deliver_samples

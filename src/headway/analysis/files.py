@@ -19,8 +19,9 @@ from headway.analysis.columns import read_times
 from headway.analysis.reading import CHUNK_RECORDS, RecordPart, Records, read_chunks
 from headway.analysis.requirements import require
 from headway.errors import UsageError
-from headway.models import TaskStatus, Timestamp
+from headway.models import TaskStatus
 from headway.records import Prediction, StageRecord, TaskHistory
+from headway.timestamps import Timestamp
 
 #: The columns of a file of records, with their Arrow types, in order.
 COLUMNS = {

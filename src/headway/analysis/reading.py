@@ -87,7 +87,7 @@ def read_chunks(records: Records, kind: type[Part]) -> Iterator[list[Part]]:
     """Decode records into lists of at most `CHUNK_RECORDS`.
 
     A `TaskHistory` among them is passed on as it is; it has all attributes of `kind`, but its times are
-    `headway.models.Timestamp` values instead of texts.
+    `headway.timestamps.Timestamp` values instead of texts.
 
     Raises
     ------

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from headway.estimates import Estimate, Figures, Span, StageEstimate
 from headway.eta.pool import Pool, stage_estimate
 from headway.eta.survival import Left
-from headway.models import Estimate, Figures, Span, StageEstimate, Timestamp
+from headway.timestamps import Timestamp
 
 BY_PACE = "pace of the current stage"
 BY_WEIGHT = "pace of the stages before"

@@ -8,10 +8,10 @@ from bisect import bisect_left, bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
+from headway.estimates import StageEstimate
 from headway.eta.features import Features, likeness
 from headway.eta.runs import KEPT_OTHERS, KEPT_RUNS, MAX_SHIFT, WARM, Family, Template
 from headway.eta.survival import Left, residual_life
-from headway.models import StageEstimate
 
 Array = NDArray[np.float64]
 

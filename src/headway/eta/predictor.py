@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from headway.estimates import Estimate
 from headway.eta.calibration import Answer, correct
 from headway.eta.estimates import Look, as_estimate
 from headway.eta.features import read_features
@@ -23,8 +24,9 @@ from headway.eta.looks import FOLLOWS, Looks
 from headway.eta.pace import Course
 from headway.eta.survival import Left
 from headway.eta.told import Told
-from headway.models import Estimate, StageStatus, TaskStatus, Timestamp
+from headway.models import StageStatus, TaskStatus
 from headway.records import StageRecord, TaskHistory
+from headway.timestamps import Timestamp
 
 # Tasks that were submitted and never ended: the oldest are forgotten.
 KEPT_TASKS = 20_000

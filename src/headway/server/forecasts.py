@@ -19,11 +19,13 @@ from msgspec.structs import replace
 from headway.cancellation import cancel
 from headway.diagnostics import settle, warn_once
 from headway.errors import StoreError
-from headway.models import Estimate, Span, StageStatus, TaskProgress, TaskStatus, Timestamp
+from headway.estimates import Estimate, Span
+from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.records import TaskHistory, decode_record, total_elapsed
 from headway.server.open_tasks import OpenTask, OpenTasks
 from headway.store.history import BEGINNING
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 from headway.transitions import QUEUE_STAGE
 

@@ -10,9 +10,10 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from headway.errors import HeadwayError, TaskNotFoundError, UsageError
-from headway.models import TaskStatus, Timestamp, check_task_id, encode_json
+from headway.models import TaskStatus, check_task_id, encode_json
 from headway.server.errors import RETRY_AFTER_S, as_http_error
 from headway.server.resources import resources_json
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 
 AUTH_RESOURCE = "headway"

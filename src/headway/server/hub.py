@@ -20,7 +20,7 @@ import msgspec
 
 from headway.cancellation import cancel
 from headway.errors import StoreError
-from headway.models import LogPage, Timestamp
+from headway.logs import LogPage
 from headway.server.messages import (
     MAX_IDS,
     ErrorMessage,
@@ -33,6 +33,7 @@ from headway.server.messages import (
 from headway.server.resources import ResourceFeed
 from headway.store.reports import Stored
 from headway.store.watches import MARK_S
+from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
 
 # A frame to one viewer every so often, at most.

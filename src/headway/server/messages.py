@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from headway.errors import UsageError
-from headway.models import LogEntry, Timestamp, check_task_id, decode_timestamp, encode_json
+from headway.logs import LogEntry
+from headway.models import check_task_id, encode_json
+from headway.timestamps import Timestamp, decode_timestamp
 
 # Names one connection may ask for; JupyterLab shows some dozens, a page of everything a thousand.
 MAX_IDS = 10_000

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from headway.models import Timestamp, decode_timestamp, encode_json
+from headway.models import encode_json
 from headway.store import keys
+from headway.timestamps import Timestamp, decode_timestamp
 
 if TYPE_CHECKING:
     from headway.store.commands import Commands

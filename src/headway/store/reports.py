@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from headway.models import CancelRequest, LogEntry, LogLevel, TaskProgress, TaskStatus
+from headway.logs import LogEntry, LogLevel
+from headway.models import CancelRequest, TaskProgress, TaskStatus
 from headway.records import TaskHistory
 from headway.store.previews import Preview
 

@@ -14,15 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import StoreUnavailableError
-from headway.models import (
-    LogEntry,
-    LogLevel,
-    LogPage,
-    TaskStatus,
-    decode_cancel_request,
-    decode_log_entry,
-    encode_json,
-)
+from headway.logs import LogEntry, LogLevel, LogPage, decode_log_entry
+from headway.models import TaskStatus, decode_cancel_request, encode_json
 from headway.settings import Settings
 from headway.store import keys, previews
 from headway.store.cancels import Cancels

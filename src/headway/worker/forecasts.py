@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from headway.diagnostics import warn_once
-from headway.models import Estimate, StageProgress, StageStatus, TaskProgress, TaskStatus
+from headway.estimates import Estimate
+from headway.models import StageProgress, StageStatus, TaskProgress, TaskStatus
 from headway.records import ASKED_AT, Prediction, TaskHistory, history_of, total_elapsed
 from headway.stages import overall_progress
 

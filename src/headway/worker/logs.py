@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from headway.diagnostics import warn_once
-from headway.models import MAX_ERROR_CHARS, LogLevel
+from headway.logs import LogLevel
+from headway.models import MAX_ERROR_CHARS
 
 if TYPE_CHECKING:
     from headway.worker.task import Task

@@ -12,16 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import InvalidParamsError
-from headway.models import (
-    MAX_ERROR_CHARS,
-    LogEntry,
-    LogLevel,
-    Timestamp,
-    encode_json,
-    plain_values,
-    shorten,
-)
+from headway.logs import LogEntry, LogLevel
+from headway.models import MAX_ERROR_CHARS, encode_json, plain_values, shorten
 from headway.store.reports import MAX_WAITING_ENTRIES, bounded_entries
+from headway.timestamps import Timestamp
 
 if TYPE_CHECKING:
     from headway.worker.previews.slot import PreviewSlot

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.diagnostics import warn_once, warn_superseded
 from headway.errors import StoreError, StoreUnavailableError
-from headway.models import TaskProgress, Timestamp
+from headway.models import TaskProgress
 from headway.settings import Settings
+from headway.timestamps import Timestamp
 from headway.worker.forecasts import Forecasts
 from headway.worker.listeners import Listener, Listeners
 from headway.worker.previews.encoder import PreviewEncoder

@@ -20,18 +20,11 @@ from msgspec.structs import replace
 
 from headway import transitions
 from headway.errors import StageOrderError, StoreUnavailableError, TaskCancelled, TaskStateError
-from headway.models import (
-    CancelRequest,
-    StageStatus,
-    TaskProgress,
-    TaskStatus,
-    Timestamp,
-    error_text,
-    parse_level,
-    plain_values,
-)
+from headway.logs import parse_level
+from headway.models import CancelRequest, StageStatus, TaskProgress, TaskStatus, error_text, plain_values
 from headway.records import TaskHistory
 from headway.store.reports import Report
+from headway.timestamps import Timestamp
 from headway.worker.loop import Loop
 from headway.worker.nesting import LoopStack
 from headway.worker.outbox import Outbox

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway.models import Timestamp
 from headway.store.previews import KEPT_PREVIEWS, Preview, PreviewFacts
+from headway.timestamps import Timestamp
 from headway.worker.previews.options import PreviewOptions
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from headway.diagnostics import warn_once
-from headway.models import Timestamp
 from headway.samples import ResourceSample
+from headway.timestamps import Timestamp
 from headway.worker.resources.amd import Amd
 from headway.worker.resources.machine import Figures, Machine
 from headway.worker.resources.nvidia import Nvidia
