@@ -26,7 +26,7 @@ LAYERS = (
     {"timestamps", "settings"},
     {"estimates", "logs"},
     {"models"},
-    {"stages", "records", "samples"},
+    {"checks", "stages", "records", "samples"},
     {"transitions", "analysis"},
     {"eta", "batch"},
     {"store"},

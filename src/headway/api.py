@@ -12,9 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headway import transitions
+from headway.checks import check_task_id
 from headway.diagnostics import warn_once
 from headway.errors import HeadwayError, TaskNotFoundError, TaskStateError, UsageError
-from headway.models import CancelRequest, Stage, TaskProgress, TaskStatus, TaskSummary, check_task_id
+from headway.models import CancelRequest, Stage, TaskProgress, TaskStatus, TaskSummary
 from headway.stages import StageManager, parse_stages
 from headway.timestamps import Timestamp
 from headway.worker.forecasts import device_name

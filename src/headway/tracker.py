@@ -12,20 +12,18 @@ import msgspec
 from msgspec.structs import replace
 
 from headway import transitions
+from headway.checks import MAX_NAME_CHARS, check_task_id, shorten
 from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, TaskStateError, UsageError
 from headway.logs import LogLevel, LogPage, parse_level
 from headway.models import (
-    MAX_NAME_CHARS,
     CancelRequest,
     Stage,
     StageStatus,
     TaskProgress,
     TaskStatus,
     TaskSummary,
-    check_task_id,
     decode_summary,
     decode_task,
-    shorten,
 )
 from headway.records import TaskHistory, history_of
 from headway.settings import Settings

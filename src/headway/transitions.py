@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from headway.checks import MAX_ERROR_CHARS, MAX_MESSAGE_CHARS, check_task_id, plain_values, shorten
 from headway.errors import (
     InvalidParamsError,
     InvalidProgressError,
@@ -21,19 +22,7 @@ from headway.errors import (
     UnknownStageError,
     UsageError,
 )
-from headway.models import (
-    MAX_ERROR_CHARS,
-    MAX_MESSAGE_CHARS,
-    CancelRequest,
-    Stage,
-    StageProgress,
-    StageStatus,
-    TaskProgress,
-    TaskStatus,
-    check_task_id,
-    plain_values,
-    shorten,
-)
+from headway.models import CancelRequest, Stage, StageProgress, StageStatus, TaskProgress, TaskStatus
 from headway.stages import overall_progress
 from headway.timestamps import Timestamp
 

@@ -10,8 +10,9 @@ import pytest
 from redis import Redis
 
 import headway
+from headway.checks import MAX_VALUES_BYTES
 from headway.errors import InvalidParamsError
-from headway.models import MAX_VALUES_BYTES, TaskProgress
+from headway.models import TaskProgress
 from headway.store import keys
 from headway.worker.reporter import REPORTER
 from tests.puppet import Puppet, start_puppet

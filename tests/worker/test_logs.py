@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 
 from headway import diagnostics
+from headway.checks import MAX_ERROR_CHARS
 from headway.logs import LogEntry, LogLevel
-from headway.models import MAX_ERROR_CHARS
 from headway.worker import outputs
 from headway.worker.logs import LogHandler, level_of, with_trace
 from headway.worker.outputs import OutputCapture

@@ -9,8 +9,9 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
+from headway.checks import check_task_id
 from headway.errors import HeadwayError, TaskNotFoundError, UsageError
-from headway.models import TaskStatus, check_task_id, encode_json
+from headway.models import TaskStatus, encode_json
 from headway.server.errors import RETRY_AFTER_S, as_http_error
 from headway.server.resources import resources_json
 from headway.timestamps import Timestamp

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from headway.checks import check_task_id
 from headway.errors import UsageError
 from headway.logs import LogEntry
-from headway.models import check_task_id, encode_json
+from headway.models import encode_json
 from headway.timestamps import Timestamp, decode_timestamp
 
 # Names one connection may ask for; JupyterLab shows some dozens, a page of everything a thousand.

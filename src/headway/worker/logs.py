@@ -6,9 +6,9 @@ import logging
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from headway.checks import MAX_ERROR_CHARS
 from headway.diagnostics import warn_once
 from headway.logs import LogLevel
-from headway.models import MAX_ERROR_CHARS
 
 if TYPE_CHECKING:
     from headway.worker.task import Task

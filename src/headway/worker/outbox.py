@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from headway.checks import MAX_ERROR_CHARS, plain_values, shorten
 from headway.errors import InvalidParamsError
 from headway.logs import LogEntry, LogLevel
-from headway.models import MAX_ERROR_CHARS, encode_json, plain_values, shorten
+from headway.models import encode_json
 from headway.store.reports import MAX_WAITING_ENTRIES, bounded_entries
 from headway.timestamps import Timestamp
 

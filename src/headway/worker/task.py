@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from msgspec.structs import replace
 
 from headway import transitions
+from headway.checks import error_text, plain_values
 from headway.errors import StageOrderError, StoreUnavailableError, TaskCancelled, TaskStateError
 from headway.logs import parse_level
-from headway.models import CancelRequest, StageStatus, TaskProgress, TaskStatus, error_text, plain_values
+from headway.models import CancelRequest, StageStatus, TaskProgress, TaskStatus
 from headway.records import TaskHistory
 from headway.store.reports import Report
 from headway.timestamps import Timestamp

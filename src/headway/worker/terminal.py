@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from headway.checks import MAX_ERROR_CHARS
 from headway.logs import LogLevel
-from headway.models import MAX_ERROR_CHARS
 
 # A state of a bar that goes on is kept every so often.
 BAR_INTERVAL_S = 1.0
