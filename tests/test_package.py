@@ -30,6 +30,7 @@ LAYERS = (
     {"transitions", "analysis"},
     {"eta", "batch"},
     {"store"},
+    {"reader"},
     {"tracker"},
     {"worker", "server"},
     {"widget"},
