@@ -17,7 +17,8 @@ from redis import Redis
 from headway import transitions
 from headway.errors import StoreError
 from headway.models import TaskProgress
-from headway.server.hub import FRAME_INTERVAL_S, HEARTBEAT_S, Hub
+from headway.server.connection import FRAME_INTERVAL_S, HEARTBEAT_S
+from headway.server.hub import Hub
 from headway.server.messages import Subscribe
 from headway.settings import Settings
 from headway.stages import parse_stages
@@ -272,7 +273,6 @@ class TestWithoutAHint:
         screen, looks = Screen(), []
 
         class Clock:
-            monotonic = staticmethod(time.monotonic)
             skipped_s = 0.0
 
             def time(self) -> float:

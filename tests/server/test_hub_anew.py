@@ -10,7 +10,7 @@ from redis import Redis
 
 from headway import transitions
 from headway.models import TaskProgress
-from headway.server.hub import HEARTBEAT_S
+from headway.server.connection import HEARTBEAT_S
 from headway.server.messages import Subscribe
 from headway.stages import parse_stages
 from headway.store import keys

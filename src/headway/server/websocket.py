@@ -13,8 +13,9 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from headway.errors import UsageError
+from headway.server.connection import Connection
 from headway.server.handlers import AUTH_RESOURCE
-from headway.server.hub import Connection, Hub
+from headway.server.hub import Hub
 from headway.server.messages import ErrorMessage, Subscribe, parse_message
 
 
