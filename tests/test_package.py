@@ -96,6 +96,13 @@ def test_importing_headway_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("room", ["worker", "server"])
+def test_numpy_is_not_loaded_before_there_is_something_to_estimate(room: str) -> None:
+    code = f"import headway.{room}.forecasts, sys; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_all_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     package = json.loads((ROOT / "js" / "package.json").read_text())["version"]

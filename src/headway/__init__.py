@@ -58,7 +58,7 @@ _MODULES = {
     "headway.api": ("accuracy", "attach", "cancel", "history", "show", "stage_manager", "task", "tasks"),
     "headway.errors": ("HeadwayError", "TaskCancelled", "TaskNotFoundError", "UsageError"),
     "headway.estimates": ("Estimate",),
-    "headway.eta": ("ETAPredictor",),
+    "headway.eta.predictor": ("ETAPredictor",),
     "headway.models": ("Stage", "StageProgress", "StageStatus", "TaskProgress", "TaskStatus", "TaskSummary"),
     "headway.records": ("TaskHistory",),
     "headway.stages": ("STAGE_DEFINITIONS", "StageManager"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headway.estimates import Estimate
-from headway.eta import ETAPredictor
+from headway.eta.predictor import ETAPredictor
 from headway.models import TaskStatus
 from headway.records import TaskHistory
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from headway.eta import ETAPredictor, knowledge, runs
+from headway.eta import knowledge, runs
+from headway.eta.predictor import ETAPredictor
 from headway.eta.runs import KEPT_RUNS
 from headway.models import TaskStatus
 from headway.records import StageRecord, TaskHistory

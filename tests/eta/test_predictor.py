@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 
 from headway.estimates import Estimate
-from headway.eta import ETAPredictor, predictor
+from headway.eta import predictor
+from headway.eta.predictor import ETAPredictor
 from headway.models import TaskStatus
 from tests.eta.tasks import STAGES, asked, left, run
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headway.estimates import Estimate
-from headway.eta import ETAPredictor
+from headway.eta.predictor import ETAPredictor
 from headway.models import TaskStatus
 
 #: TO BE CHOSEN: by what factor more progress may make what is left longer; 1 is not at all.

@@ -1,5 +1,1 @@
 """When a task ends: pure functions of what was observed, without I/O and without a clock."""
-
-from headway.eta.predictor import ETAPredictor
-
-__all__ = ["ETAPredictor"]

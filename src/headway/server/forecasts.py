@@ -20,6 +20,7 @@ from headway.cancellation import cancel
 from headway.diagnostics import settle, warn_once
 from headway.errors import StoreError
 from headway.estimates import Estimate, Span
+from headway.eta.submissions import submit
 from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.records import TaskHistory, decode_record, total_elapsed
 from headway.server.open_tasks import OpenTask, OpenTasks
@@ -161,27 +162,12 @@ class Forecasts:
                 events.append((min(at, now), 1, found.task, stage))
         for at, _, task, begun in sorted(events, key=lambda event: event[:2]):
             if begun is None:
-                self._submit(task, at)
+                submit(task, self._predictor, at)
             else:
                 self._predictor.progressed(task.task_id, task.stages[begun].id, 0.0, at)
         for found in changed.values():
             if found is not None:
                 self._progress(found.task, now)
-
-    def _submit(self, task: TaskProgress, at: float) -> None:
-        assert self._predictor is not None
-        self._predictor.submitted(
-            task.task_id,
-            task.template_id,
-            task.params,
-            [stage.id for stage in task.stages],
-            at,
-            weights=[stage.weight for stage in task.stages],
-            template_version=task.template_version,
-            category=task.category,
-            device=task.device,
-            attempt=task.attempt,
-        )
 
     def _progress(self, task: TaskProgress, now: float) -> None:
         assert self._predictor is not None

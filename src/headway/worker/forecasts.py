@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from headway.diagnostics import warn_once
 from headway.estimates import Estimate
+from headway.eta.submissions import submit
 from headway.models import StageProgress, StageStatus, TaskProgress, TaskStatus
 from headway.records import ASKED_AT, Prediction, TaskHistory, history_of, total_elapsed
 from headway.stages import overall_progress
@@ -155,18 +156,7 @@ class Forecasts:
             # The time between two attempts is nobody's: a later one counts from as far back as was worked.
             submitted = float(task.created_at) if task.attempt == 1 else now - total_elapsed(task, now)
             known = self._followed[task.task_id] = _Followed(submitted)
-            self._predictor.submitted(
-                task.task_id,
-                task.template_id,
-                task.params,
-                [stage.id for stage in task.stages],
-                submitted,
-                weights=[stage.weight for stage in task.stages],
-                template_version=task.template_version,
-                category=task.category,
-                device=task.device,
-                attempt=task.attempt,
-            )
+            submit(task, self._predictor, submitted)
         return known
 
     def _observe(
