@@ -62,12 +62,7 @@ class AudioCapture:
         import numpy as np
         from PIL import Image
 
-        windows = np.asarray(self._windows)
-        full = INT16_FULL if windows.dtype.kind == "i" else 1.0
-        windows = windows.astype(np.float32) / full
-        self.has_nan = not np.isfinite(windows).all()
-        if self.has_nan:
-            windows = np.nan_to_num(windows, nan=0.0, posinf=0.0, neginf=0.0)
+        windows, self.has_nan = full_scale(self._windows)
         lanes = windows if len(windows) <= MAX_LANES else windows.mean(axis=0, keepdims=True)
         wave = np.concatenate([_wave(lane, WAVE_ROWS // len(lanes)) for lane in lanes])
         spectrum = _spectrum(windows.mean(axis=0), self._rate_hz)
@@ -101,13 +96,28 @@ def capture(sound: Any, *, rate_hz: object) -> AudioCapture:
     columns = max(1, min(COLUMNS, length // 2))
     hop = length // columns
     view = channels[:, : columns * hop].reshape(count, columns, hop)[:, :, :WINDOW]
-    if is_torch(view):
-        windows, wait = _to_host(view)
-        if wait is not None:
-            wait()
-    else:
-        windows = view.copy()
-    return AudioCapture(windows, rate_hz=rate, said=said)
+    return AudioCapture(copied(view), rate_hz=rate, said=said)
+
+
+def copied(samples: Any) -> Any:
+    """Return a copy that nobody else writes to, in this machine's memory."""
+    if not is_torch(samples):
+        return samples.copy()
+    copy, wait = _to_host(samples)
+    if wait is not None:
+        wait()
+    return copy
+
+
+def full_scale(samples: Any) -> tuple[np.ndarray[Any, Any], bool]:
+    """Return samples as floats from -1 to 1, silent where they are not finite, and whether any was not."""
+    import numpy as np
+
+    samples = np.asarray(samples)
+    floats = samples.astype(np.float32) / (INT16_FULL if samples.dtype.kind == "i" else 1.0)
+    if np.isfinite(floats).all():
+        return floats, False
+    return np.nan_to_num(floats, nan=0.0, posinf=0.0, neginf=0.0), True
 
 
 def _wave(lane: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:

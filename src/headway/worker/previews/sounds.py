@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 
 from headway.worker.previews import audio
-from headway.worker.previews.arrays import _to_host, is_torch
 
 WAV = "audio/wav"
 # How files begin, and from which byte on.
@@ -87,12 +86,7 @@ class SoundSamples:
         """Write them as WAV of 16 bits; what is too long in one channel, and then at a lower rate."""
         import numpy as np
 
-        channels = np.asarray(self._channels)
-        full = audio.INT16_FULL if channels.dtype.kind == "i" else 1.0
-        channels = channels.astype(np.float32) / full
-        self.has_nan = not np.isfinite(channels).all()
-        if self.has_nan:
-            channels = np.nan_to_num(channels, nan=0.0, posinf=0.0, neginf=0.0)
+        channels, self.has_nan = audio.full_scale(self._channels)
         room = max(1, (max_bytes - HEADER_BYTES) // SAMPLE_BYTES)
         if len(channels) > MAX_CHANNELS or channels.size > room:
             channels = channels.mean(axis=0, keepdims=True)
@@ -113,10 +107,4 @@ class SoundSamples:
 def capture(sound: Any, *, rate_hz: object) -> SoundSamples:
     """Copy a whole sound; raises as `audio.capture`."""
     channels, rate, said = audio.channels_of(sound, rate_hz=rate_hz)
-    if is_torch(channels):
-        copied, wait = _to_host(channels)
-        if wait is not None:
-            wait()
-    else:
-        copied = channels.copy()
-    return SoundSamples(copied, rate_hz=rate, said=said)
+    return SoundSamples(audio.copied(channels), rate_hz=rate, said=said)
