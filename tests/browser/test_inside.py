@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,9 +93,12 @@ def test_a_task_can_be_looked_into_while_it_runs_and_afterwards(
         "() => document.querySelector('.hw-card').dataset.status === 'completed'", timeout=60_000
     )
     page.wait_for_function("() => !document.title.includes(' % ')")
-    stored = lab.request("headway/tasks/inside-1/previews")
-    previews = json.loads(stored)
-    assert previews[-1]["media_type"] == "image/webp", "the last one is full-size"
+    previews: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 10.0
+    while not previews or previews[-1]["media_type"] != "image/webp":  # encoded once the task is over
+        assert time.monotonic() < deadline, f"the last one is not full-size: {previews[-1:]}"
+        time.sleep(0.1)
+        previews = json.loads(lab.request("headway/tasks/inside-1/previews"))
     assert (previews[-1]["width"], previews[0]["width"]) == (384, 256)
     assert len(json.loads(lab.request("headway/tasks/inside-1/resources"))["samples"]) >= 10
     assert view.errors == []
