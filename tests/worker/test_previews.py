@@ -159,7 +159,7 @@ class TestWhenOneIsDue:
 
 class TestWhatItMayCost:
     @pytest.mark.parametrize(
-        ("attention", "pause_s"), [(1.0, 0.3 / 0.018), (0.5, 0.3 / 0.009)], ids=["watched", "less watched"]
+        ("attention", "pause_s"), [(1.0, 0.3 / 0.019), (0.5, 0.3 / 0.0095)], ids=["watched", "less watched"]
     )
     def test_an_encoding_that_takes_long_makes_the_next_one_wait(
         self, clock: Clock, attention: float, pause_s: float
@@ -189,10 +189,10 @@ class TestWhatItMayCost:
             __array__ = None
 
         slot = new_slot()
-        for _ in range(1_200):
+        for _ in range(2_400):
             slot.offer(Slow())
             clock.now += 0.01
-        assert len(copied) == 3, "10 ms in 5 s: a tenth of 2 %"
+        assert len(copied) == 3, "10 ms in 10 s: a twentieth of 2 %"
         slot.offer(Slow(), now=True)
         assert len(copied) == 4
 

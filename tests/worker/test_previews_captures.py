@@ -103,6 +103,24 @@ def test_a_mask_is_black_and_white() -> None:
     np.testing.assert_array_equal(drawn(np.eye(8, dtype=bool)), 255 * np.eye(8, dtype="uint8"))
 
 
+@pytest.mark.parametrize("channels_first", [False, True], ids=["H, W, C", "C, H, W"])
+@pytest.mark.parametrize("side", [1024, 2048])
+def test_a_large_array_is_copied_with_fewer_rows_and_drawn_as_high_as_wide(
+    side: int, channels_first: bool
+) -> None:
+    ramp = np.repeat(np.linspace(0.0, 1.0, side, dtype="float32")[:, None], side, axis=1)
+    picture = np.stack([ramp, ramp.T, ramp * 0], axis=0 if channels_first else -1)
+    taken = capture(picture, pixels=256)
+    copied = taken._data  # type: ignore[union-attr]
+    assert copied.nbytes < 0.7 * 256 * 256 * 12
+    image = np.asarray(taken.image(256))  # type: ignore[union-attr]
+    assert image.shape == (256, 256, 3), "as high as it is wide"
+    falls, rises = image[:, 128, 0].astype(int), image[128, :, 1].astype(int)
+    np.testing.assert_allclose(falls, rises, atol=3)
+    whole = capture(picture, pixels=2048, is_final=True)
+    assert np.asarray(whole.image(2048)).shape == (side, side, 3)  # type: ignore[union-attr]
+
+
 def test_an_array_of_another_library_is_read_through_its_protocol() -> None:
     class Other:
         dtype = "float32"

@@ -131,7 +131,7 @@ def capture(
         return FileCapture(_drawn(picture, pixels))
     is_array = any(hasattr(picture, name) for name in ("__array_interface__", "__array__"))
     if hasattr(picture, "shape") and hasattr(picture, "dtype") and (is_array or arrays.is_torch(picture)):
-        return arrays.capture(picture, pixels=pixels, family=latent)
+        return arrays.capture(picture, pixels=pixels, family=latent, is_final=is_final)
     raise TypeError(f"{arrays.EXPECTED}; got {type(picture).__name__}")
 
 

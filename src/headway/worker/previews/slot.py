@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from headway.worker.previews.newest import Newest
     from headway.worker.previews.options import PreviewOptions
 
-# Of the budget; the rest is for encoding. A copy of a large array takes 0.5 ms: one each 250 ms.
-COPY_SHARE = 0.1
+# Of the budget; the rest is for encoding. A copy of a large array takes 0.5 ms: one each half second.
+COPY_SHARE = 0.05
 # A copy that was held up once, by another process say, does not stop previews for longer.
 MAX_COPY_PAUSE_S = 10.0
 
