@@ -1,19 +1,27 @@
 """What sampling once a second costs: processor time of one core, and microseconds a sample.
 
-One process with a hundred threads that wait, as a worker with torch has, and one task; in turn it samples for
-10 s and does nothing for 10 s, three times. The share is the process's own processor time, all threads, less
-that of the same time without. It is the sampler alone: nothing is stored. Prints one JSON line.
+One process with a hundred threads that wait, as a worker with torch has. In turn it samples one task for 10 s
+and does nothing for 10 s, three times: that is the sampler alone. Then it has a reporter and an embedded
+Valkey, and many tasks that run and say nothing, of which all samples are stored; in turn with and without
+sampling. Each share is the process's own processor time, all threads, less that of the same time without.
+Prints one JSON line.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import statistics
+import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 
+import headway
 from headway.samples import ResourceSample, ResourceSeries
+from headway.worker.reporter import REPORTER
 from headway.worker.resources.machine import Machine
 from headway.worker.resources.sampler import Sampler
 from headway.worker.resources.sources import open_sources
@@ -61,7 +69,31 @@ def microseconds(samples: int = SAMPLES) -> tuple[float, float, ResourceSample]:
     return 1e6 * statistics.median(everything), 1e6 * statistics.median(alone), sample
 
 
+def stored(tasks: int, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the shares that a reporter with so many open tasks takes, with sampling and without."""
+    found: tuple[list[float], list[float]] = [], []
+    with tempfile.TemporaryDirectory(prefix="hw") as folder, ExitStack() as stack:
+        os.environ["HEADWAY_DATA_DIR"] = folder
+        for number in range(tasks):
+            stack.enter_context(headway.task("resources", task_id=f"resources-{number}", show=False))
+        REPORTER.flush()
+        take, ignore = REPORTER.resources.take, lambda sample: None
+        for _ in range(rounds):
+            for shares, taker in zip(found, (take, ignore), strict=True):
+                REPORTER.resources.take = taker  # type: ignore[method-assign]
+                time.sleep(2.0)  # what waits is delivered
+                shares.append(idle())
+        stack.close()
+        REPORTER.close()
+    return found
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--tasks", type=int, nargs="*", default=[1, 1_000], help="of which samples are stored"
+    )
+    tasks = parser.parse_args().tasks
     end = threading.Event()
     threads = [threading.Thread(target=end.wait, daemon=True) for _ in range(THREADS)]
     for thread in threads:
@@ -74,6 +106,13 @@ def main() -> None:
         idle_share.append(idle())
     added = [100 * (a - b) for a, b in zip(sampling_share, idle_share, strict=True)]
     sample_us, machine_us, last = microseconds()
+    of_tasks = {}
+    for count_of_tasks in tasks:
+        with_them, without = stored(count_of_tasks, ROUNDS)
+        of_tasks[count_of_tasks] = {
+            "percent_of_a_core": round(100 * (statistics.median(with_them) - statistics.median(without)), 3),
+            "without": round(100 * statistics.median(without), 3),
+        }
     end.set()
     print(
         json.dumps(
@@ -85,6 +124,7 @@ def main() -> None:
                 "worst_percent": round(max(added), 3),
                 "sample_us": round(sample_us, 1),
                 "machine_us": round(machine_us, 1),
+                "stored": of_tasks,
                 "has_gpu": last.gpu_memory_total_bytes is not None,
             }
         )

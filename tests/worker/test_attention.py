@@ -60,12 +60,15 @@ def test_a_store_that_is_away_leaves_it_as_it_is() -> None:
         raise attention.StoreError("away")
 
     async def run() -> None:
+        is_active = asyncio.Event()
+        is_active.set()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await attention.follow_attention(
                     Used(),  # type: ignore[arg-type]
                     [],
                     "w",
+                    is_active=is_active,
                     connect=connect,
                     lost=lambda: tries.append(True),
                 )

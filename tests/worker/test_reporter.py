@@ -54,6 +54,45 @@ def test_a_task_is_stored_as_it_goes_and_as_it_ends(
     assert found.status is TaskStatus.COMPLETED
 
 
+def test_it_looks_around_only_while_there_are_tasks_or_listeners(
+    new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
+) -> None:
+    def is_active() -> bool:
+        return reporter._is_active is not None and reporter._is_active.is_set()
+
+    with new_task() as task:
+        wait_until(is_active)
+        task.update(0.5)
+    assert reporter.flush() == []
+    wait_until(lambda: not is_active())
+    reporter.listen(lambda states, previews: None, ["elsewhere"])
+    wait_until(is_active)
+    reporter._listeners.forget({"elsewhere"})
+    wait_until(lambda: not is_active())
+
+
+def test_a_defect_in_the_samples_does_not_let_the_process_seem_alive(
+    new_task: NewTask,
+    reporter: Reporter,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker = reporter.worker
+    with new_task() as task:
+        task.update(0.5)
+        assert reporter.flush() == []
+        assert redis.zscore(keys.LEASES, worker) is not None
+
+        def fail(limit: int | None = None) -> Any:
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(reporter.resources, "news", fail)
+        reporter.close()
+    assert redis.zscore(keys.LEASES, worker) is None
+    assert "some resource samples cannot be stored" in caplog.text
+
+
 def test_a_thousand_updates_become_few_writes(new_task: NewTask, stored: Stored, reporter: Reporter) -> None:
     began = time.monotonic()
     with new_task() as task:

@@ -461,8 +461,8 @@ class TestSampler:
 
 
 class TestDelivery:
-    async def write(self, tracker: ProgressTracker, run: str, seq: int = 1) -> None:
-        task = transitions.create("a", "t", parse_stages({"run": 1.0}), now=Timestamp(1_000))
+    async def write(self, tracker: ProgressTracker, run: str, seq: int = 1, task_id: str = "a") -> None:
+        task = transitions.create(task_id, "t", parse_stages({"run": 1.0}), now=Timestamp(1_000))
         task = transitions.finish(task, TaskStatus.COMPLETED, now=Timestamp(1_001))
         assert not await tracker.store.write([Report(task=replace(task, seq=seq, attempt=seq), run=run)])
 
@@ -515,10 +515,70 @@ class TestDelivery:
             await deliver_news(sampler, tracker)
         assert sampler.news() == []
 
+    async def test_many_tasks_take_turns_until_all_is_stored(
+        self,
+        open_tracker: Any,
+        jobs: dict[str, Any],
+        eventually: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        redis: Redis,
+    ) -> None:
+        monkeypatch.setattr("headway.worker.resources.delivery.POLL_S", 0.01)
+        monkeypatch.setattr("headway.worker.resources.delivery.TASKS_A_TIME", 2)
+        has_news = asyncio.Event()
+        sampler = Sampler(jobs, on_news=has_news.set)
+        jobs.update({name: Job("r") for name in "abcde"})
+        async with open_tracker() as tracker:
+            for name in "abcde":
+                await self.write(tracker, "r", task_id=name)
+            sampler.take(at(1.5))
+            assert await deliver_news(sampler, tracker, limit=2)
+            assert [news.task_id for news in sampler.news()] == ["c", "d", "e"]
+            sampler.take(at(2.5))
+            assert [news.task_id for news in sampler.news(3)] == ["c", "d", "e"], "those that waited longest"
+            assert has_news.is_set()
+
+            async def connect() -> ProgressTracker:
+                return tracker  # type: ignore[no-any-return]
+
+            delivery = asyncio.create_task(
+                deliver_samples(sampler, has_news=has_news, connect=connect, lost=lambda: None)
+            )
+            await eventually(lambda: [redis.zcard(keys.resources(name)) for name in "abcde"] == [2] * 5)
+            assert sampler.news() == []
+            await asyncio.sleep(0.05)
+            assert not has_news.is_set(), "it waits until there is more"
+            delivery.cancel()
+
+    async def test_a_task_that_comes_while_others_are_looked_up_waits_for_the_next_time(
+        self, open_tracker: Any, sampler: Sampler, jobs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with open_tracker() as tracker:
+            for name in "ab":
+                await self.write(tracker, f"of {name}", task_id=name)
+            jobs["b"] = Job("of b")
+            sampler.take(at(1.5))
+            await deliver_news(sampler, tracker)
+            again: dict[str, Any] = {"a": Job("of a")}
+            later = Sampler(again)
+            later.take(at(2.5))
+            read_many = tracker.store.samples.read_many
+
+            async def read(task_ids: list[str]) -> Any:
+                if "b" not in again:
+                    again["b"] = Job("of b")
+                    later.take(at(3.5))
+                return await read_many(task_ids)
+
+            monkeypatch.setattr(tracker.store.samples, "read_many", read)
+            await deliver_news(later, tracker)
+            assert len(await tracker.store.samples.read("b")) == 1, "what was there has not been replaced"
+            await deliver_news(later, tracker)
+            assert len(await tracker.store.samples.read("b")) == 2
+
     async def test_while_redis_is_away_samples_wait(
         self,
         open_tracker: Any,
-        sampler: Sampler,
         jobs: dict[str, Any],
         eventually: Any,
         monkeypatch: pytest.MonkeyPatch,
@@ -526,6 +586,8 @@ class TestDelivery:
         redis: Redis,
     ) -> None:
         monkeypatch.setattr("headway.worker.resources.delivery.POLL_S", 0.01)
+        has_news = asyncio.Event()
+        sampler = Sampler(jobs, on_news=has_news.set)
         faults: list[Exception] = [StoreUnavailableError("away"), RuntimeError("a defect")]
         lost: list[bool] = []
         async with open_tracker() as tracker:
@@ -536,7 +598,7 @@ class TestDelivery:
                 return tracker  # type: ignore[no-any-return]
 
             delivery = asyncio.create_task(
-                deliver_samples(sampler, connect=connect, lost=lambda: lost.append(True))
+                deliver_samples(sampler, has_news=has_news, connect=connect, lost=lambda: lost.append(True))
             )
             await self.write(tracker, "r")
             jobs["a"] = Job("r")

@@ -22,6 +22,7 @@ async def follow_attention(
     listeners: Sized,
     worker: str,
     *,
+    is_active: asyncio.Event,
     connect: Callable[[], Awaitable[ProgressTracker]],
     lost: Callable[[], None],
 ) -> None:
@@ -33,12 +34,15 @@ async def follow_attention(
         The views of this process that are told of tasks.
     worker
         Names this process.
+    is_active
+        Set while there are tasks or listeners.
     connect
         Gives the tracker, connected.
     lost
         Called when the connection is gone.
     """
     while True:
+        await is_active.wait()
         await asyncio.sleep(POLL_S)
         if not previews.is_used:
             continue

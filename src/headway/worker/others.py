@@ -21,6 +21,7 @@ async def follow_others(
     listeners: Listeners,
     *,
     mine: Collection[str],
+    is_active: asyncio.Event,
     connect: Callable[[], Awaitable[ProgressTracker]],
     lost: Callable[[], None],
 ) -> None:
@@ -30,6 +31,8 @@ async def follow_others(
     ----------
     mine
         The tasks of this process, as they are at each look.
+    is_active
+        Set while there are tasks or listeners.
     connect
         Gives the tracker, connected.
     lost
@@ -37,6 +40,7 @@ async def follow_others(
     """
     seen: dict[str, int] = {}
     while True:
+        await is_active.wait()
         await asyncio.sleep(POLL_S)
         wanted = listeners.wanted().difference(mine)
         seen = {task_id: seq for task_id, seq in seen.items() if task_id in wanted}

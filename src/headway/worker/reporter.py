@@ -47,6 +47,8 @@ IMPORT_TIMEOUT_S = 3.0
 MAX_UNDELIVERED = 10_000
 # A quiet task is written again after this share of its time to live.
 RENEW_SHARE = 0.125
+# Without tasks, how soon it is seen that no view waits for those of others any more.
+IDLE_S = 1.0
 
 
 class Reporter:
@@ -71,10 +73,12 @@ class Reporter:
         self._is_connected = False
         self._has_new: asyncio.Event | None = None
         self._has_any: asyncio.Event | None = None
+        self._has_samples: asyncio.Event | None = None
+        self._is_active: asyncio.Event | None = None
         self._is_added = False
         self.forecasts = Forecasts()
         self.previews = PreviewEncoder(self.wake)
-        self.resources = Sampler(self._tasks)
+        self.resources = Sampler(self._tasks, on_news=lambda: self._set(self._has_samples))
         #: Names this process among the leases.
         self.worker = os.urandom(8).hex()
 
@@ -106,11 +110,7 @@ class Reporter:
 
     def wake(self) -> None:
         """Look at the tasks now rather than at the end of the interval."""
-        if self._loop is not None and self._wake is not None:
-            with suppress(
-                RuntimeError
-            ):  # the loop is closed: the thread has ended, the next task starts anew
-                self._loop.call_soon_threadsafe(self._wake.set)
+        self._set(self._wake)
 
     def listen(self, listener: Listener, task_ids: Iterable[str]) -> None:
         """Tell a listener what becomes of some tasks, of this process or of others, until they are over."""
@@ -250,6 +250,13 @@ class Reporter:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
+    def _set(self, event: asyncio.Event | None) -> None:
+        """Set an event of the reporter's loop, from any thread."""
+        if self._loop is not None and event is not None:
+            # A loop that is closed is that of a thread that has ended; the next task starts anew.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(event.set)
+
     def _run(self) -> None:
         import asyncio
 
@@ -263,7 +270,7 @@ class Reporter:
         from headway.worker.cancels import follow_cancels
         from headway.worker.others import follow_others
         from headway.worker.past import follow_history
-        from headway.worker.resources.delivery import deliver_news, deliver_samples
+        from headway.worker.resources.delivery import deliver_samples
         from headway.worker.sender import Sender
 
         self._loop = asyncio.get_running_loop()
@@ -277,8 +284,13 @@ class Reporter:
             retire=self._retire,
             drop=self._drop,
         )
+        self._is_active = asyncio.Event()
         follow = follow_others(
-            self._listeners, mine=self._tasks.keys(), connect=self._connected, lost=self._disconnected
+            self._listeners,
+            mine=self._tasks.keys(),
+            is_active=self._is_active,
+            connect=self._connected,
+            lost=self._disconnected,
         )
         self._has_new = asyncio.Event()
         past = follow_history(
@@ -292,9 +304,20 @@ class Reporter:
         cancels = follow_cancels(
             self._tasks, is_added=self._has_any, connect=self._connected, lost=self._disconnected
         )
-        samples = deliver_samples(self.resources, connect=self._connected, lost=self._disconnected)
+        self._has_samples = asyncio.Event()
+        samples = deliver_samples(
+            self.resources,
+            has_news=self._has_samples,
+            connect=self._connected,
+            lost=self._disconnected,
+        )
         attention = follow_attention(
-            self.previews, self._listeners, self.worker, connect=self._connected, lost=self._disconnected
+            self.previews,
+            self._listeners,
+            self.worker,
+            is_active=self._is_active,
+            connect=self._connected,
+            lost=self._disconnected,
         )
         works = (self._sender.run(), follow, past, cancels, samples, attention)
         others = [asyncio.create_task(work) for work in works]
@@ -303,18 +326,37 @@ class Reporter:
             while True:
                 self._wake.clear()
                 self._collect(Timestamp(time.time()))
+                interval_s = INTERVAL_S if self._tasks else IDLE_S if self._listeners else None
+                if interval_s is None:
+                    self._is_active.clear()
+                else:
+                    self._is_active.set()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(INTERVAL_S if self._tasks else None):
+                    async with asyncio.timeout(interval_s):
                         await self._wake.wait()
         except asyncio.CancelledError:
             pass
         finally:
             await cancel(others)
             if self._tracker is not None:
-                with suppress(StoreError):
-                    await deliver_news(self.resources, self._tracker)
-                    await self._sender.release_lease(self._tracker)
-                await self._tracker.store.close()
+                await self._leave(self._tracker)
+
+    async def _leave(self, tracker: ProgressTracker) -> None:
+        """Store the last samples, give up the lease and close the connection."""
+        from headway.worker.resources.delivery import deliver_news
+
+        assert self._sender is not None
+        try:
+            with suppress(StoreError):  # the lease then ends by itself
+                try:
+                    await deliver_news(self.resources, tracker)
+                except StoreError:
+                    raise
+                except Exception as error:  # a defect of ours must not let the process seem alive
+                    warn_once("samples", "some resource samples cannot be stored: %r", error)
+                await self._sender.release_lease(tracker)
+        finally:
+            await tracker.store.close()
 
     def _collect(self, now: Timestamp) -> None:
         """Take what is new of every task, tell the listeners, and hand it to the sender."""

@@ -59,6 +59,8 @@ class Sampler:
     ----------
     tasks
         The tasks by their ids, as they are at each look.
+    on_news
+        Called, on whatever thread, when there is something to store.
     open_sources
         Opens what measures; called on the sampler's thread.
     clock, monotonic
@@ -69,11 +71,13 @@ class Sampler:
         self,
         tasks: Mapping[str, Sampled],
         *,
+        on_news: Callable[[], None] = lambda: None,
         open_sources: Callable[[], Sources] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tasks = tasks
+        self._on_news = on_news
         self._open_sources = open_sources
         self._clock = clock
         self._monotonic = monotonic
@@ -132,20 +136,28 @@ class Sampler:
             peaks = found.series.peaks if found else Peaks()
         return peaks if peaks.rss_bytes is not None else peaks._replace(rss_bytes=_rss_bytes())
 
-    def news(self) -> list[News]:
-        """Return what is to be stored; forget tasks that are gone and of which nothing is."""
+    def news(self, limit: int | None = None) -> list[News]:
+        """Return what is to be stored; forget tasks that are gone and of which nothing is.
+
+        Parameters
+        ----------
+        limit
+            Of so many tasks at most; those that have waited longest come first.
+        """
         with self._condition:
-            found = []
+            gone = [task_id for task_id in self._followed if task_id not in self._tasks]
+            for task_id in gone[: max(0, len(gone) - MAX_UNDELIVERED)]:
+                self._forget(task_id)
+            found: list[News] = []
             for task_id, (task, series) in list(self._followed.items()):
+                if len(found) == limit:
+                    break
                 update = series.news()
                 if update is not None:
                     found.append(News(task_id, task.run, update, task.run not in self._continued))
                 elif self._tasks.get(task_id) is not task:
                     self._forget(task_id)
-            gone = [news.task_id for news in found if news.task_id not in self._tasks]
-            for task_id in gone[: max(0, len(gone) - MAX_UNDELIVERED)]:
-                self._forget(task_id)
-            return [news for news in found if news.task_id in self._followed]
+            return found
 
     def precede(self, news: News, earlier: list[ResourceSample]) -> None:
         """Let a task's series go on from what earlier attempts have stored."""
@@ -162,6 +174,7 @@ class Sampler:
             followed = self._of(news)
             if followed is not None:
                 followed.series.acknowledge(news.update)
+                self._put_last(news.task_id)
 
     def send_again(self, task_id: str) -> None:
         """Have the whole series of a task stored once more: what is stored may be gone."""
@@ -169,6 +182,7 @@ class Sampler:
             found = self._followed.get(task_id)
             if found is not None:
                 found.series.send_again()
+        self._on_news()
 
     def drop(self, news: News) -> None:
         """Store no more of a task: another run has taken it up."""
@@ -180,6 +194,10 @@ class Sampler:
         """Take note that the task is not stored: it is not yet, or, of one that is delivered, no more."""
         if news.task_id not in self._tasks:
             self.drop(news)
+            return
+        with self._condition:
+            if self._of(news) is not None:
+                self._put_last(news.task_id)
 
     # The thread.
 
@@ -235,6 +253,7 @@ class Sampler:
                     self._forget(task_id)
                     followed = self._followed[task_id] = Followed(task, ResourceSeries())
                 followed.series.add(sample)
+        self._on_news()
 
     def _has_running(self) -> bool:
         return any(not task.is_over for task in list(self._tasks.values()))
@@ -242,6 +261,9 @@ class Sampler:
     def _of(self, news: News) -> Followed | None:
         followed = self._followed.get(news.task_id)
         return followed if followed is not None and followed.task.run == news.run else None
+
+    def _put_last(self, task_id: str) -> None:
+        self._followed[task_id] = self._followed.pop(task_id)
 
     def _forget(self, task_id: str) -> None:
         followed = self._followed.pop(task_id, None)
