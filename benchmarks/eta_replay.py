@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from headway.eta.predictor import ETAPredictor
+from headway.eta import ETAPredictor
 
 Floats = NDArray[np.float64]
 Figures = dict[str, list[float]]

@@ -103,6 +103,15 @@ def test_numpy_is_not_loaded_before_there_is_something_to_estimate(room: str) ->
     assert done.stdout == "False\n"
 
 
+def test_the_predictor_is_public_where_it_is_documented() -> None:
+    from headway import eta
+    from headway.eta.predictor import ETAPredictor
+
+    assert eta.ETAPredictor is headway.ETAPredictor is ETAPredictor
+    with pytest.raises(AttributeError, match="no attribute 'Predictor'"):
+        _ = eta.Predictor
+
+
 def test_all_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     package = json.loads((ROOT / "js" / "package.json").read_text())["version"]
