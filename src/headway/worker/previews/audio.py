@@ -110,7 +110,7 @@ def copied(samples: Any) -> Any:
 
 
 def full_scale(samples: Any) -> tuple[np.ndarray[Any, Any], bool]:
-    """Return samples as floats from -1 to 1, silent where they are not finite, and whether any was not."""
+    """Return samples as floats, 1 at full scale and 0 where they are not finite, and whether any was not."""
     import numpy as np
 
     samples = np.asarray(samples)
