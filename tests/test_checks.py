@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
-from headway.checks import MAX_VALUES_BYTES, check_task_id, error_text, plain_values, shorten
-from headway.errors import InvalidParamsError, InvalidTaskIdError
+from headway.checks import (
+    MAX_VALUES_BYTES,
+    check_fraction,
+    check_task_id,
+    error_text,
+    parse_fraction,
+    plain_values,
+    shorten,
+)
+from headway.errors import InvalidParamsError, InvalidProgressError, InvalidTaskIdError
 
 
 @pytest.mark.parametrize("task_id", ["a", "A.b_c-9", "7", "x" * 128])
@@ -51,3 +60,16 @@ def test_an_error_is_said_as_a_traceback_ends() -> None:
 def test_a_long_text_ends_in_an_ellipsis() -> None:
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abcdefg", 6) == "abcde…"
+
+
+def test_a_percentage_is_guessed_at() -> None:
+    with pytest.raises(InvalidProgressError, match=r"for a percentage, pass 45 / 100"):
+        check_fraction(45)
+
+
+@pytest.mark.parametrize(
+    ("done", "total"), [(-1, 10), (11, 10), (5, 0), (5, -1), (1.5, 10), (True, 10), (5, 2.5)]
+)
+def test_counts_that_do_not_fit_are_refused(done: Any, total: Any) -> None:
+    with pytest.raises(InvalidProgressError, match="expected"):
+        parse_fraction(None, done=done, total=total)

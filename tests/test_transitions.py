@@ -72,19 +72,6 @@ def test_progress_out_of_range_is_refused(progress: Any) -> None:
         transitions.update_stage(new_task(), "generation", now=at(1), progress=progress)
 
 
-def test_a_percentage_is_guessed_at() -> None:
-    with pytest.raises(InvalidProgressError, match=r"for a percentage, pass 45 / 100"):
-        transitions.check_fraction(45)
-
-
-@pytest.mark.parametrize(
-    ("done", "total"), [(-1, 10), (11, 10), (5, 0), (5, -1), (1.5, 10), (True, 10), (5, 2.5)]
-)
-def test_counts_that_do_not_fit_are_refused(done: Any, total: Any) -> None:
-    with pytest.raises(InvalidProgressError, match="expected"):
-        transitions.parse_fraction(None, done=done, total=total)
-
-
 def test_completion_skips_what_never_ran_and_reaches_100() -> None:
     task = transitions.start_stage(new_task(), "generation", now=at(1))
     task = transitions.finish(task, TaskStatus.COMPLETED, now=at(9))

@@ -5,12 +5,14 @@ A check returns the value as it is kept, or raises and names what came.
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from typing import Any
 
 import msgspec
 
-from headway.errors import InvalidParamsError, InvalidTaskIdError
+from headway.errors import InvalidParamsError, InvalidProgressError, InvalidTaskIdError
 from headway.models import encode_json
 
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -21,6 +23,8 @@ MAX_MESSAGE_CHARS = 500
 MAX_ERROR_CHARS = 4_000
 # Of whoever asks for something.
 MAX_NAME_CHARS = 100
+# A sum of fractions may miss its end by so much.
+ROUNDING = 1e-9
 
 
 def check_task_id(task_id: object) -> str:
@@ -65,6 +69,69 @@ def plain_values(values: dict[str, Any] | None, *, what: str) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise InvalidParamsError(f"expected {what} to be a dict, got {type(values).__name__}")
     return plain
+
+
+def parse_fraction(progress: float | None, *, done: int | None, total: int | None) -> float | None:
+    """Read how far something is, from a fraction or from counts.
+
+    Returns
+    -------
+    float or None
+        0 to 1; ``None`` when nothing was said that tells.
+
+    Raises
+    ------
+    InvalidProgressError
+        When a value is out of range or not a number, or there are more steps done than there are.
+    """
+    total = None if total is None else check_count(total, least=1, what="a total")
+    done = None if done is None else check_count(done, least=0, what="a count of steps done")
+    if done is not None and total is not None and done > total:
+        raise InvalidProgressError(
+            f"expected at most {total} steps, the total that was given, got {done} done; "
+            "give the right total, or none while it is unknown",
+            done,
+        )
+    if progress is not None:
+        return check_fraction(progress)
+    return done / total if done is not None and total is not None else None
+
+
+def check_fraction(progress: object) -> float:
+    """Return a progress from 0 to 1 as a float.
+
+    Raises
+    ------
+    InvalidProgressError
+        When it is out of range, NaN or not a number; the message guesses at percentages.
+    """
+    try:
+        value = float(progress)  # type: ignore[arg-type]  # numpy scalars are welcome
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(progress, (bool, str)) or not -ROUNDING <= value <= 1.0 + ROUNDING:
+        hint = f"; for a percentage, pass {value:g} / 100" if 1.0 < value <= 100.0 else ""
+        raise InvalidProgressError(f"expected a progress from 0 to 1, got {progress!r}{hint}", progress)
+    return min(1.0, max(0.0, value))
+
+
+def check_count(value: Any, *, least: int, what: str) -> int:
+    """Return a whole number of steps, numpy's welcome, as an int.
+
+    Raises
+    ------
+    InvalidProgressError
+        When it is less than `least`, or not a whole number.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = least - 1
+    if count < least or isinstance(value, bool):
+        raise InvalidProgressError(
+            f"expected {what} of {least} or more, a whole number, got {value!r}", value
+        )
+    return count
 
 
 def error_text(error: BaseException) -> str:

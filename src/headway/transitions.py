@@ -6,17 +6,21 @@ rules. None of them reads a clock, and each either returns a new state or raises
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from headway.checks import MAX_ERROR_CHARS, MAX_MESSAGE_CHARS, check_task_id, plain_values, shorten
+from headway.checks import (
+    MAX_ERROR_CHARS,
+    MAX_MESSAGE_CHARS,
+    check_task_id,
+    parse_fraction,
+    plain_values,
+    shorten,
+)
 from headway.errors import (
     InvalidParamsError,
-    InvalidProgressError,
     StageOrderError,
     TaskStateError,
     UnknownStageError,
@@ -26,8 +30,6 @@ from headway.models import CancelRequest, Stage, StageProgress, StageStatus, Tas
 from headway.stages import overall_progress
 from headway.timestamps import Timestamp
 
-# A sum of fractions may miss its end by so much.
-ROUNDING = 1e-9
 # What becomes of a running stage when its task ends.
 _ENDS = {TaskStatus.COMPLETED: StageStatus.COMPLETED, TaskStatus.FAILED: StageStatus.FAILED}
 # The stage in which a task waits for its turn: it runs from the moment the task is made.
@@ -292,69 +294,6 @@ def derive_status(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
     if all(stage.status.is_over for stage in task.stages):
         return finish(task, TaskStatus.COMPLETED, now=now)
     return begin(task, now=now) if begun else task
-
-
-def parse_fraction(progress: float | None, *, done: int | None, total: int | None) -> float | None:
-    """Read how far something is, from a fraction or from counts.
-
-    Returns
-    -------
-    float or None
-        0 to 1; ``None`` when nothing was said that tells.
-
-    Raises
-    ------
-    InvalidProgressError
-        When a value is out of range or not a number, or there are more steps done than there are.
-    """
-    total = None if total is None else check_count(total, least=1, what="a total")
-    done = None if done is None else check_count(done, least=0, what="a count of steps done")
-    if done is not None and total is not None and done > total:
-        raise InvalidProgressError(
-            f"expected at most {total} steps, the total that was given, got {done} done; "
-            "give the right total, or none while it is unknown",
-            done,
-        )
-    if progress is not None:
-        return check_fraction(progress)
-    return done / total if done is not None and total is not None else None
-
-
-def check_fraction(progress: object) -> float:
-    """Return a progress from 0 to 1 as a float.
-
-    Raises
-    ------
-    InvalidProgressError
-        When it is out of range, NaN or not a number; the message guesses at percentages.
-    """
-    try:
-        value = float(progress)  # type: ignore[arg-type]  # numpy scalars are welcome
-    except (TypeError, ValueError):
-        value = math.nan
-    if isinstance(progress, (bool, str)) or not -ROUNDING <= value <= 1.0 + ROUNDING:
-        hint = f"; for a percentage, pass {value:g} / 100" if 1.0 < value <= 100.0 else ""
-        raise InvalidProgressError(f"expected a progress from 0 to 1, got {progress!r}{hint}", progress)
-    return min(1.0, max(0.0, value))
-
-
-def check_count(value: Any, *, least: int, what: str) -> int:
-    """Return a whole number of steps, numpy's welcome, as an int.
-
-    Raises
-    ------
-    InvalidProgressError
-        When it is less than `least`, or not a whole number.
-    """
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = least - 1
-    if count < least or isinstance(value, bool):
-        raise InvalidProgressError(
-            f"expected {what} of {least} or more, a whole number, got {value!r}", value
-        )
-    return count
 
 
 def check_running(task: TaskProgress) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from msgspec.structs import replace
 
-from headway import transitions
+from headway import checks, transitions
 from headway.checks import error_text, plain_values
 from headway.errors import StageOrderError, StoreUnavailableError, TaskCancelled, TaskStateError
 from headway.logs import parse_level
@@ -193,7 +193,7 @@ class Task:
             At once, when the total is not a number of at least 1.
         """
         transitions.stage_index(self._state, stage_id)
-        transitions.parse_fraction(None, done=None, total=total)
+        checks.parse_fraction(None, done=None, total=total)
         return StageBlock(self, stage_id, message=message, total=total)
 
     def track(
@@ -235,8 +235,8 @@ class Task:
         if stage is not None:
             transitions.stage_index(self._state, stage)
         if total is not None:
-            total = transitions.check_count(total, least=0, what="a total")
-        initial = transitions.check_count(initial, least=0, what="a count of items done before")
+            total = checks.check_count(total, least=0, what="a total")
+        initial = checks.check_count(initial, least=0, what="a count of items done before")
         opened = False
 
         def start() -> None:
@@ -299,13 +299,13 @@ class Task:
             known = self._state.stages[transitions.stage_index(self._state, stage)]
             told = self._told if stage == self._state.current_stage else {}
             if done is not None or total is not None:
-                transitions.parse_fraction(
+                checks.parse_fraction(
                     None,
                     done=done if done is not None else told.get("done", known.done),
                     total=total if total is not None else told.get("total", known.total),
                 )
             if progress is not None:
-                progress = transitions.check_fraction(progress)
+                progress = checks.check_fraction(progress)
             if metadata:
                 # All of the stage's, so that there is never too much of it when the reporter looks.
                 merged = known.metadata | told.get("metadata", {}) | dict(metadata)
