@@ -16,13 +16,13 @@ import {
   type Subscribe,
   type TaskProgress,
 } from "./model.js";
-import { type Failure, Poller } from "./polling.js";
 import { watchPresence } from "./presence.js";
 import type { ResourceSource } from "./resource-readers.js";
 import type { ResourceReader } from "./resource-series.js";
 import type { JupyterServer } from "./server.js";
 import { ReconnectingSocket } from "./socket.js";
 import { TaskFeeds } from "./task-feeds.js";
+import { type Failure, TaskPoller } from "./task-polling.js";
 
 export interface Viewer {
   /** `sentAt` is the server's clock as it sent this (ms), null where it did not say. */
@@ -60,7 +60,7 @@ export class Connection implements LogSource, ResourceSource {
   };
   private readonly link = new LinkState((status) => this.tell(status));
   private readonly socket: ReconnectingSocket;
-  private readonly poller: Poller;
+  private readonly poller: TaskPoller;
   private readonly feeds: TaskFeeds;
   /** The server is there, and it is not one of ours. */
   private isForeign = false;
@@ -74,7 +74,7 @@ export class Connection implements LogSource, ResourceSource {
       received: (frame) => this.receive(parseMessages(frame)),
       down: (failures) => this.down(failures),
     });
-    this.poller = new Poller(server, () => this.asked(), {
+    this.poller = new TaskPoller(server, () => this.asked(), {
       answered: (task) => {
         this.polled();
         this.progress(task, null);

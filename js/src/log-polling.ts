@@ -2,35 +2,21 @@
 
 import { parseLogPage } from "./log-entry.js";
 import type { LogReaders } from "./log-readers.js";
-import { ask, pause } from "./request.js";
+import { Poller, ROUND_MS } from "./polling.js";
+import { ask } from "./request.js";
 import type { JupyterServer } from "./server.js";
 
-const ROUND_MS = 1_000;
-
-export class LogPoller {
-  private running: AbortController | null = null;
-
+export class LogPoller extends Poller {
   constructor(
     private readonly server: JupyterServer,
     private readonly readers: LogReaders,
-  ) {}
-
-  start(): void {
-    if (this.running !== null) return;
-    this.running = new AbortController();
-    void this.rounds(this.running.signal);
+  ) {
+    super();
   }
 
-  stop(): void {
-    this.running?.abort();
-    this.running = null;
-  }
-
-  private async rounds(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      for (const taskId of this.readers.taskIds) await this.read(taskId, signal);
-      await pause(ROUND_MS, signal);
-    }
+  protected async round(signal: AbortSignal): Promise<number> {
+    for (const taskId of this.readers.taskIds) await this.read(taskId, signal);
+    return ROUND_MS;
   }
 
   /** Whether the server is there, the poller of tasks finds out: a failure ends this round and no more. */

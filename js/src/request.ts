@@ -1,4 +1,4 @@
-/** One request that is not waited for beyond patience, and a pause between two of them. */
+/** One request that is not waited for beyond patience. */
 
 import type { JupyterServer } from "./server.js";
 
@@ -35,17 +35,4 @@ export async function replyTo(
     clearTimeout(timer);
     giveUp();
   }
-}
-
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const over = new AbortController();
-    const end = () => {
-      clearTimeout(timer);
-      over.abort();
-      resolve();
-    };
-    const timer = setTimeout(end, signal.aborted ? 0 : ms);
-    signal.addEventListener("abort", end, { signal: over.signal });
-  });
 }

@@ -4,33 +4,22 @@
  */
 
 import { isRecord } from "./payload.js";
-import { ask, pause, type Reply } from "./request.js";
+import { Poller, ROUND_MS } from "./polling.js";
+import { ask, type Reply } from "./request.js";
 import type { ResourceReaders } from "./resource-readers.js";
 import { parseResourcePage } from "./resource-sample.js";
 import type { ResourceState } from "./resource-series.js";
 import type { JupyterServer } from "./server.js";
 
-const ROUND_MS = 1_000;
 /** What tells a task that is gone from a server that has never heard of resources. */
 const UNKNOWN_TASK = "TaskNotFoundError";
 
-export class ResourcePoller {
-  private running: AbortController | null = null;
-
+export class ResourcePoller extends Poller {
   constructor(
     private readonly server: JupyterServer,
     private readonly readers: ResourceReaders,
-  ) {}
-
-  start(): void {
-    if (this.running !== null) return;
-    this.running = new AbortController();
-    void this.rounds(this.running.signal);
-  }
-
-  stop(): void {
-    this.running?.abort();
-    this.running = null;
+  ) {
+    super();
   }
 
   async once(taskId: string, signal: AbortSignal): Promise<void> {
@@ -42,11 +31,9 @@ export class ResourcePoller {
     else this.readers.became(taskId, reasonOf(reply));
   }
 
-  private async rounds(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      for (const taskId of this.readers.taskIds) await this.once(taskId, signal);
-      await pause(ROUND_MS, signal);
-    }
+  protected async round(signal: AbortSignal): Promise<number> {
+    for (const taskId of this.readers.taskIds) await this.once(taskId, signal);
+    return ROUND_MS;
   }
 }
 
