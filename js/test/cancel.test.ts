@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
 import { parseTask, type TaskProgress } from "../src/model.js";
 import { JupyterServer } from "../src/server.js";
-import { type Answer, fakeNetwork, restoreNetwork } from "./fake-network.js";
+import { type Answer, fakeNetwork, restoreNetwork, SERVER } from "./fake-network.js";
 import { running, wire } from "./samples.js";
-import { button, buttons, frame, SERVER, stage, text } from "./stage.js";
+import { button, buttons, frame, stage, text } from "./stage.js";
 
 let shown: ReturnType<typeof stage> | null = null;
 

@@ -1,13 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, test, vi } from "vitest";
 import { Backoff } from "../src/backoff.js";
-import { Connection, sharedConnection, type Viewer } from "../src/connection.js";
+import { sharedConnection, type Viewer } from "../src/connection.js";
 import type { Link, LinkStatus } from "../src/link.js";
 import type { TaskProgress } from "../src/model.js";
 import { JupyterServer } from "../src/server.js";
-import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
+import { aLife, connected, failSockets, leave, microtasks, untilNextSocket } from "./connected.js";
+import { type Answer, FakeSocket, fakeNetwork, restoreNetwork, SERVER } from "./fake-network.js";
 import { running } from "./samples.js";
-
-const SERVER = new JupyterServer("http://host/", "ws://host/", "");
 
 class Recorder implements Viewer {
   readonly tasks: TaskProgress[] = [];
@@ -37,27 +36,6 @@ function update(task: TaskProgress) {
   };
 }
 
-function microtasks(): Promise<unknown> {
-  return vi.advanceTimersByTimeAsync(0);
-}
-
-const lives: AbortController[] = [];
-
-function aLife(): AbortController {
-  const life = new AbortController();
-  lives.push(life);
-  return life;
-}
-
-async function connected(ids: readonly string[], viewer: Viewer = new Recorder()) {
-  const connection = new Connection(SERVER);
-  const life = aLife();
-  connection.subscribe(ids, viewer, life.signal);
-  await microtasks();
-  FakeSocket.last.accept();
-  return { connection, life, socket: FakeSocket.last };
-}
-
 const AWAY = { type: "error", code: "store_unavailable", task_id: null, message: "" };
 
 function unknown(task_id: string) {
@@ -66,21 +44,6 @@ function unknown(task_id: string) {
 
 function heartbeat(is_store_up = true) {
   return { type: "heartbeat", sent_at: new Date().toISOString(), is_store_up };
-}
-
-/** Advances until another socket is opened; how long that took. */
-async function untilNextSocket(mostMs = 70_000): Promise<number> {
-  const known = FakeSocket.all.length;
-  let ms = 0;
-  for (; FakeSocket.all.length === known && ms < mostMs; ms += 10) await vi.advanceTimersByTimeAsync(10);
-  return ms;
-}
-
-async function failSockets(times: number): Promise<void> {
-  for (let time = 0; time < times; time++) {
-    FakeSocket.last.drop();
-    await untilNextSocket();
-  }
 }
 
 function answering(answer: (url: string) => Answer | null) {
@@ -96,11 +59,7 @@ function happens(type: string, more: object = {}): void {
 beforeEach(() => {
   fakeNetwork();
 });
-afterEach(async () => {
-  for (const life of lives.splice(0)) life.abort();
-  await microtasks();
-  restoreNetwork();
-});
+afterEach(leave);
 
 describe("subscribing", () => {
   it("sends what one microtask asked for in one message", async () => {

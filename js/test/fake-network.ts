@@ -1,6 +1,9 @@
 /** The network: sockets that do what a test tells them, and answers to fetch by address. */
 
 import { vi } from "vitest";
+import { JupyterServer } from "../src/server.js";
+
+export const SERVER = new JupyterServer("http://host/", "ws://host/", "");
 
 export class FakeSocket {
   static readonly CONNECTING = 0;

@@ -1,17 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Connection, type Viewer } from "../src/connection.js";
 import { LogBook, MOST_ENTRIES, pieces } from "../src/log-book.js";
 import { type LogEntry, metadataText, parseLogPage } from "../src/log-entry.js";
 import type { LogReader } from "../src/log-readers.js";
 import { parseMessages } from "../src/model.js";
-import { JupyterServer } from "../src/server.js";
+import { aLife, connected, failSockets, leave, microtasks, NOBODY } from "./connected.js";
 import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { logEntries, logEntry, logMessage } from "./log-entries.js";
 import { running } from "./samples.js";
-
-const SERVER = new JupyterServer("http://host/", "ws://host/", "");
-const NOBODY: Viewer = { progress() {}, missing() {}, linked() {} };
-const lives: AbortController[] = [];
 
 class Reader implements LogReader {
   readonly entries: LogEntry[] = [];
@@ -29,30 +24,16 @@ class Reader implements LogReader {
   }
 }
 
-function aLife(): AbortController {
-  const life = new AbortController();
-  lives.push(life);
-  return life;
-}
-
-function microtasks(): Promise<unknown> {
-  return vi.advanceTimersByTimeAsync(0);
-}
-
 async function reading(ids: readonly string[] = ["a"]) {
-  const connection = new Connection(SERVER);
-  connection.subscribe(ids, NOBODY, aLife().signal);
-  await microtasks();
-  FakeSocket.last.accept();
+  const { connection, socket } = await connected(ids);
   const [reader, panel] = [new Reader(), aLife()];
   connection.follow("a", reader, panel.signal);
   await microtasks();
-  return { connection, reader, panel, socket: FakeSocket.last };
+  return { connection, reader, panel, socket };
 }
 
 async function reconnected(): Promise<FakeSocket> {
-  FakeSocket.last.drop();
-  await vi.advanceTimersByTimeAsync(900);
+  await failSockets(1);
   FakeSocket.last.accept();
   return FakeSocket.last;
 }
@@ -73,21 +54,14 @@ async function polling(log: readonly LogEntry[], answer?: (url: URL) => Answer |
     };
   });
   const made = await reading();
-  for (let time = 0; time < 3; time++) {
-    FakeSocket.last.drop();
-    await vi.advanceTimersByTimeAsync(900);
-  }
+  await failSockets(3);
   return { ...made, requests };
 }
 
 beforeEach(() => {
   fakeNetwork();
 });
-afterEach(async () => {
-  for (const life of lives.splice(0)) life.abort();
-  await microtasks();
-  restoreNetwork();
-});
+afterEach(leave);
 
 describe("a log over the socket", () => {
   it("is asked for when somebody reads it, and its task alone", async () => {
@@ -112,16 +86,14 @@ describe("a log over the socket", () => {
   });
 
   it("is unsubscribed once, with its task, when the view goes", async () => {
-    const connection = new Connection(SERVER);
-    const [view, other] = [aLife(), aLife()];
-    connection.subscribe(["b"], NOBODY, other.signal);
+    const { connection, socket } = await connected(["b"]);
+    const view = aLife();
     connection.subscribe(["a"], NOBODY, view.signal);
     connection.follow("a", new Reader(), view.signal);
     await microtasks();
-    FakeSocket.last.accept();
     view.abort();
     await microtasks();
-    expect(FakeSocket.last.sent.slice(2)).toEqual([{ type: "unsubscribe", task_ids: ["a"] }]);
+    expect(socket.sent.slice(2)).toEqual([{ type: "unsubscribe", task_ids: ["a"] }]);
   });
 
   it("goes on after a reconnect where it was, and gives nothing twice", async () => {

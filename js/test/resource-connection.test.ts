@@ -1,54 +1,30 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Connection, type Viewer } from "../src/connection.js";
 import type { LogReader } from "../src/log-readers.js";
 import { ResourceSeries } from "../src/resource-series.js";
-import { JupyterServer } from "../src/server.js";
+import { aLife, connected, failSockets, leave, microtasks } from "./connected.js";
 import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { sampleAt, seconds } from "./resource-samples.js";
 import { running } from "./samples.js";
 
-const SERVER = new JupyterServer("http://host/", "ws://host/", "");
-const NOBODY: Viewer = { progress() {}, missing() {}, linked() {} };
 const NO_LOG: LogReader = { logged() {}, caughtUp() {} };
 const RESOURCES = "http://host/headway/tasks/a/resources";
-const lives: AbortController[] = [];
-
-function aLife(): AbortController {
-  const life = new AbortController();
-  lives.push(life);
-  return life;
-}
-
-function microtasks(): Promise<unknown> {
-  return vi.advanceTimersByTimeAsync(0);
-}
 
 function message(samples: readonly unknown[], interval_s = 1) {
   return { type: "resources", task_id: "a", interval_s, samples };
 }
 
-/** A server that answers `resources` so, and takes the first socket or none. */
-async function looking(resources: () => Answer | null, takesSockets = true) {
+/** A server that answers `resources` so. */
+async function looking(resources: () => Answer | null) {
   restoreNetwork();
   const { requests } = fakeNetwork((url) => {
     if (url.startsWith(RESOURCES)) return resources();
     return { status: 200, body: running({ task_id: "a" }) };
   });
-  const connection = new Connection(SERVER);
-  connection.subscribe(["a", "b"], NOBODY, aLife().signal);
-  await microtasks();
-  if (takesSockets) FakeSocket.last.accept();
+  const { connection, socket } = await connected(["a", "b"]);
   const [series, panel] = [new ResourceSeries(), aLife()];
   connection.followResources("a", series, panel.signal);
   await microtasks();
-  return { connection, series, panel, requests, socket: FakeSocket.last };
-}
-
-async function withoutSocket(): Promise<void> {
-  for (let time = 0; time < 3; time++) {
-    FakeSocket.last.drop();
-    await vi.advanceTimersByTimeAsync(900);
-  }
+  return { connection, series, panel, requests, socket };
 }
 
 const NOTHING = { status: 200, body: { interval_s: 1, samples: [] } };
@@ -56,11 +32,7 @@ const NOTHING = { status: 200, body: { interval_s: 1, samples: [] } };
 beforeEach(() => {
   fakeNetwork();
 });
-afterEach(async () => {
-  for (const life of lives.splice(0)) life.abort();
-  await microtasks();
-  restoreNetwork();
-});
+afterEach(leave);
 
 describe("samples over the socket", () => {
   it("are asked for when somebody looks, and of that task alone", async () => {
@@ -89,8 +61,7 @@ describe("samples over the socket", () => {
   it("go on after a reconnect from the newest that is there", async () => {
     const { socket, requests } = await looking(() => NOTHING);
     socket.deliver(message(seconds(1, 5)));
-    socket.drop();
-    await vi.advanceTimersByTimeAsync(900);
+    await failSockets(1);
     FakeSocket.last.accept();
     await microtasks();
     expect(FakeSocket.last.sent).toContainEqual({
@@ -148,8 +119,8 @@ describe("samples where no socket gets through", () => {
   it("are asked for once a second, those that are new, while somebody looks", async () => {
     let last = 3;
     const answer = () => ({ status: 200, body: { interval_s: 1, samples: seconds(1, last) } });
-    const { series, panel, requests } = await looking(answer, false);
-    await withoutSocket();
+    const { series, panel, requests } = await looking(answer);
+    await failSockets(3);
     last = 5;
     await vi.advanceTimersByTimeAsync(1_000);
     expect(series.samples).toHaveLength(5);

@@ -9,11 +9,10 @@ import type { LogReader } from "../src/log-readers.js";
 import type { TaskProgress } from "../src/model.js";
 import type { ResourceSource } from "../src/resource-readers.js";
 import type { ResourceReader } from "../src/resource-series.js";
-import { JupyterServer } from "../src/server.js";
+import type { JupyterServer } from "../src/server.js";
 import { TaskStore } from "../src/store.js";
 import { tasksView } from "../src/views/tasks.js";
-
-export const SERVER = new JupyterServer("http://host/", "ws://host/", "");
+import { SERVER } from "./fake-network.js";
 
 export class FakeLogs implements LogSource {
   readonly readers: { reader: LogReader; until: AbortSignal }[] = [];
