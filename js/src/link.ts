@@ -14,6 +14,14 @@ export interface LinkStatus {
   readonly heardAt: number | null;
 }
 
+/** Most reconnects are over before anybody could read of them. */
+export const PATIENCE_MS = 1_000;
+
+/** The server, or its store, does not answer. */
+export function isBroken(link: Link): link is "reconnecting" | "store_down" {
+  return link === "reconnecting" || link === "store_down";
+}
+
 const UNHEARD: LinkStatus = { link: "connecting", since: 0, heardAt: null };
 
 export class LinkState {

@@ -5,7 +5,8 @@
  */
 
 import type { Viewer } from "./connection.js";
-import type { LinkStatus } from "./link.js";
+import { UNKNOWN } from "./format.js";
+import { isBroken, type LinkStatus, PATIENCE_MS } from "./link.js";
 import { hasEnded, isUnderway, type TaskProgress } from "./model.js";
 import { notifyOfEnd, notifyOfEnds } from "./notice.js";
 import { tabTitle } from "./tab-title.js";
@@ -28,13 +29,20 @@ export class OutOfSight implements Viewer {
   private claimed = "";
   /** The server is one of ours, so what it said last still counts. */
   private isServed = true;
+  /** The link is broken, for longer than a reconnect takes: nobody knows how far the tasks are. */
+  private isStale = false;
+  private patience: ReturnType<typeof setTimeout> | undefined;
   private isClaiming = false;
 
   constructor(
     private readonly count: number,
     private readonly until: AbortSignal,
   ) {
-    until.addEventListener("abort", () => tabTitle().claim(this, null), { once: true });
+    const leave = () => {
+      clearTimeout(this.patience);
+      tabTitle().claim(this, null);
+    };
+    until.addEventListener("abort", leave, { once: true });
   }
 
   progress(task: TaskProgress): void {
@@ -54,8 +62,22 @@ export class OutOfSight implements Viewer {
     this.claim();
   }
 
-  linked({ link }: LinkStatus): void {
+  linked({ link, since }: LinkStatus): void {
+    if (this.until.aborted) return;
     this.isServed = link !== "kernel";
+    if (!isBroken(link)) this.mend();
+    else this.patience ??= setTimeout(() => this.doubt(), Math.max(0, since + PATIENCE_MS - Date.now()));
+    this.claim();
+  }
+
+  private mend(): void {
+    clearTimeout(this.patience);
+    this.patience = undefined;
+    this.isStale = false;
+  }
+
+  private doubt(): void {
+    this.isStale = true;
     this.claim();
   }
 
@@ -91,9 +113,11 @@ export class OutOfSight implements Viewer {
   /** Only what could be read in a title is worth going through all tasks: a whole percent, or another set of them. */
   private claimNow(): void {
     const isRunning = this.running > 0 && this.isServed;
-    const key = isRunning ? `${Math.floor(this.sum / this.tasks.size)} ${this.tasks.size}` : "";
+    const { isStale, tasks } = this;
+    const percent = isStale ? UNKNOWN : Math.floor(this.sum / tasks.size);
+    const key = isRunning ? `${percent} ${tasks.size}` : "";
     if (key === this.claimed) return;
     this.claimed = key;
-    tabTitle().claim(this, isRunning ? { tasks: this.tasks } : null);
+    tabTitle().claim(this, isRunning ? { tasks, isStale } : null);
   }
 }

@@ -5,10 +5,14 @@
  * the other's title for the page's own.
  */
 
+import { UNKNOWN } from "./format.js";
+
 /** What one view has to tell. Plain data: the owner may be another copy of the bundle, of another release. */
 export interface TitleClaim {
   /** By task id; a view none of whose tasks is running claims nothing. */
   readonly tasks: ReadonlyMap<string, { readonly name: string; readonly percent: number }>;
+  /** Nobody vouches for the percents. */
+  readonly isStale: boolean;
 }
 
 const MOST_NAME_CHARS = 40;
@@ -49,9 +53,10 @@ export class TabTitle {
     const [only] = tasks.values();
     if (only === undefined) return "";
     const sum = [...tasks.values()].reduce((total, task) => total + task.percent, 0);
-    const name = tasks.size === 1 ? brief(only.name) : `${tasks.size} tasks`;
+    const isStale = [...this.claims.values()].some((claim) => claim.isStale);
     // 100 belongs to what is over.
-    return `${Math.min(99, Math.floor(sum / tasks.size))} % ${name} · `;
+    const percent = isStale ? UNKNOWN : `${Math.min(99, Math.floor(sum / tasks.size))} %`;
+    return `${percent} ${tasks.size === 1 ? brief(only.name) : `${tasks.size} tasks`} · `;
   }
 }
 

@@ -72,6 +72,53 @@ describe("the tab's title", () => {
     }
   });
 
+  test.each(["reconnecting", "store_down"] as const)(
+    "claims no percent once the view shows that it is %s, and has it again when somebody vouches for it",
+    async (link) => {
+      const { view, life } = watching();
+      view.progress(named("portrait", 42));
+      view.linked(linkStatus(link));
+      await vi.advanceTimersByTimeAsync(999);
+      expect(document.title).toBe(`42 % portrait · ${PAGE}`);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(document.title).toBe(`– portrait · ${PAGE}`);
+      view.linked(linkStatus("polling"));
+      expect(await title()).toBe(`42 % portrait · ${PAGE}`);
+      view.linked(linkStatus(link));
+      life.abort();
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  it("keeps its percent through a short reconnect", async () => {
+    const { view } = watching();
+    view.progress(named("portrait", 42));
+    for (let time = 0; time < 3; time++) {
+      view.linked(linkStatus("reconnecting"));
+      await vi.advanceTimersByTimeAsync(900);
+      view.linked(linkStatus("live"));
+      expect(await title()).toBe(`42 % portrait · ${PAGE}`);
+    }
+  });
+
+  it("is not fooled by a server that takes sockets only to say that its store is away", async () => {
+    const { view } = watching();
+    view.progress(named("portrait", 42));
+    for (const link of ["store_down", "reconnecting", "store_down"] as const) {
+      view.linked(linkStatus(link));
+      await vi.advanceTimersByTimeAsync(600);
+    }
+    expect(await title()).toBe(`– portrait · ${PAGE}`);
+  });
+
+  it("claims no percent in a view that is made while the server is away", async () => {
+    const { view } = watching();
+    view.linked({ ...linkStatus("reconnecting"), since: Date.now() - 60_000 });
+    view.progress(named("portrait", 42));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(document.title).toBe(`– portrait · ${PAGE}`);
+  });
+
   it("follows the page's own when that changes", async () => {
     const { view } = watching();
     view.progress(named("portrait", 42));
@@ -98,8 +145,8 @@ describe("the tab's title", () => {
     const rival = new TabTitle(document);
     const mine = new TabTitle(document);
     const [his, hers] = [{}, {}];
-    rival.claim(his, { tasks: new Map([["a", { name: "a", percent: 1 }]]) });
-    mine.claim(hers, { tasks: new Map([["b", { name: "b", percent: 2 }]]) });
+    rival.claim(his, { tasks: new Map([["a", { name: "a", percent: 1 }]]), isStale: false });
+    mine.claim(hers, { tasks: new Map([["b", { name: "b", percent: 2 }]]), isStale: false });
     const observer = new MutationObserver(() => titles.push(document.title));
     observer.observe(document.head, { subtree: true, childList: true, characterData: true });
     document.title = `(1) ${document.title}`;

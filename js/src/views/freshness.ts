@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { elapsed } from "../format.js";
-import type { LinkStatus } from "../link.js";
+import { isBroken, type LinkStatus, PATIENCE_MS } from "../link.js";
 import { hasEnded } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import type { Scene, TaskSignal } from "./scene.js";
@@ -24,8 +24,6 @@ export interface Word {
   readonly isMissing: boolean;
 }
 
-/** Most reconnects are over before anybody could read of them. */
-const PATIENCE_MS = 1_000;
 /** After an outage requests are answered first, and the socket mostly follows. */
 const POLLING_PATIENCE_MS = 4_000;
 /** A worker that says nothing for so long may have nothing to say; it is only worth a word when nobody else watches it. */
@@ -37,7 +35,7 @@ export function freshness(status: LinkStatus, word: Word, now: number, browserNo
   const lasted = browserNow - status.since;
   const silence = word.at === null ? 0 : now - word.at;
   const age = status.heardAt === null ? 0 : browserNow - status.heardAt;
-  if (status.link === "reconnecting" || status.link === "store_down") {
+  if (isBroken(status.link)) {
     if (lasted < PATIENCE_MS) return fresh;
     return { asOf: now - age, isStill: true, note: `${TROUBLE[status.link]}${stateOf(status, age)}` };
   }
