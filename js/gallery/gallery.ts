@@ -237,9 +237,10 @@ const MEASURED_DONE: readonly Plan[] = [
   ["Post-processing", 0.1, "completed", { duration: 13.8, started_at: at(-13.8) }],
 ];
 
-function measured(title: string, shown: TaskProgress, resources: GalleryResources): void {
-  exhibit(title, [shown], LIVE, [shown.task_id], new GalleryLogs([]), { resources });
+function measured(title: string, shown: TaskProgress, resources: GalleryResources): TaskStore {
+  const store = exhibit(title, [shown], LIVE, [shown.task_id], new GalleryLogs([]), { resources });
   press("Resources");
+  return store;
 }
 
 const coralServer = new GalleryServer(
@@ -276,12 +277,16 @@ measured(
   task("Just begun", "in_progress", IMAGE_LOADING, { ...PLAIN, started_at: at(-4) }),
   new GalleryResources(samplesOf({ length: 4 })),
 );
-for (const state of ["loading", "measured", "too_old", "unknown_task", "away"] as const)
+for (const state of ["loading", "measured", "too_old", "away"] as const)
   measured(
     `resources, none: ${state}`,
     task(`None ${state}`, "in_progress", IMAGE_LOADING, PLAIN),
     new GalleryResources([], state),
   );
+const expired = task("None of an expired task", "in_progress", IMAGE_LOADING, PLAIN);
+measured("resources, none: unknown task", expired, new GalleryResources([], "loading")).missing(
+  expired.task_id,
+);
 
 function previewed(title: string, shown: TaskProgress, newest: number, server: GalleryServer): void {
   const preview_url = `headway/tasks/${shown.task_id}/previews/${newest}`;

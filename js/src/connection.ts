@@ -236,8 +236,12 @@ export class Connection implements LogSource, ResourceSource {
   private subscribeAll(): void {
     this.forgetUnsent();
     this.sendSubscribe([...this.subscriptions.keys()]);
+    this.askForSamples(this.feeds.resources.taskIds);
+  }
+
+  private askForSamples(taskIds: readonly string[]): void {
     const until = this.looking?.signal;
-    if (until !== undefined) this.feeds.askForSamples(this.feeds.resources.taskIds, until);
+    if (until !== undefined) this.feeds.askForSamples(taskIds, until);
   }
 
   private sendSubscribe(taskIds: readonly string[]): void {
@@ -294,6 +298,7 @@ export class Connection implements LogSource, ResourceSource {
     const { newest } = subscription;
     if (newest !== null && wasMadeAnew(task, newest)) this.miss(task.task_id);
     else if (newest !== null && !isNewer(task, newest)) return;
+    if (subscription.missing) this.askForSamples([task.task_id]);
     subscription.newest = task;
     subscription.missing = false;
     for (const viewer of subscription.viewers) viewer.progress(task, sentAt);

@@ -37,7 +37,8 @@ export class ResourcePoller extends Poller {
   }
 }
 
+/** Of a task that is not stored nothing is told yet: it may be any moment, and is asked for again when it is. */
 function reasonOf(reply: Reply | null): ResourceState {
   if (reply?.response.status !== 404) return "away";
-  return isRecord(reply.body) && reply.body.reason === UNKNOWN_TASK ? "unknown_task" : "too_old";
+  return isRecord(reply.body) && reply.body.reason === UNKNOWN_TASK ? "loading" : "too_old";
 }

@@ -4,8 +4,8 @@ import { signal } from "@preact/signals-core";
 import { inNextFrame } from "./frame.js";
 import { merged, type ResourcePage, type ResourceSample } from "./resource-sample.js";
 
-/** Why there may be nothing to see. */
-export type ResourceState = "loading" | "measured" | "too_old" | "unknown_task" | "away";
+/** Why there may be nothing to see; "loading" as well while the server does not know the task. */
+export type ResourceState = "loading" | "measured" | "too_old" | "away";
 
 /** What the samples of a task are given to. */
 export interface ResourceReader {

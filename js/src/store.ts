@@ -1,6 +1,6 @@
 /** What is known of each task, from wherever it came, as signals that change at most once per animation frame. */
 
-import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import type { Clock } from "./clock.js";
 import type { Viewer } from "./connection.js";
 import { inNextFrame } from "./frame.js";
@@ -14,6 +14,8 @@ export interface TaskEntry {
   readonly state: ReadonlySignal<TaskProgress | null>;
   /** The server has said that it does not know the task. */
   readonly missing: ReadonlySignal<boolean>;
+  /** The same, and it has had time to hear of one that had only just begun. */
+  readonly isUnknown: ReadonlySignal<boolean>;
   /** The newest picture that the kernel sent, where no server can be asked for one. */
   readonly picture: ReadonlySignal<Blob | null>;
   /** Has heard the state. */
@@ -22,11 +24,17 @@ export interface TaskEntry {
 
 interface WritableEntry extends TaskEntry {
   readonly state: Signal<TaskProgress | null>;
-  readonly missing: Signal<boolean>;
+  readonly missingSince: Signal<number | null>;
   readonly picture: Signal<Blob | null>;
-  /** The server has lost the task since its last state, so its next one counts, whatever its number. */
-  isForgotten: boolean;
+  /**
+   * When the server said, after its last state of the task, that it does not know it (browser's clock, ms): the next
+   * one counts, whatever its number.
+   */
+  forgottenAt: number | null;
 }
+
+/** A view may be there some 0.3 s before the task is stored, and longer where the store is slow. */
+const STORING_MS = 3_000;
 
 export class TaskStore implements Viewer {
   readonly link = signal<LinkStatus>({ link: "kernel", since: 0, heardAt: null });
@@ -48,16 +56,18 @@ export class TaskStore implements Viewer {
     if (sentAt !== null) this.clock.heard(sentAt);
     const entry = this.entries.get(task.task_id);
     if (entry === undefined) return;
-    this.take(task, entry, entry.isForgotten);
-    if (entry.isForgotten) inNextFrame(() => (entry.missing.value = entry.isForgotten));
-    entry.isForgotten = false;
+    this.take(task, entry, entry.forgottenAt !== null);
+    if (entry.forgottenAt !== null) this.forgetSince(entry, null);
   }
 
   missing(taskId: string): void {
     const entry = this.entries.get(taskId);
-    if (entry === undefined || entry.isForgotten) return;
-    entry.isForgotten = true;
-    inNextFrame(() => (entry.missing.value = entry.isForgotten));
+    if (entry !== undefined && entry.forgottenAt === null) this.forgetSince(entry, Date.now());
+  }
+
+  private forgetSince(entry: WritableEntry, at: number | null): void {
+    entry.forgottenAt = at;
+    inNextFrame(() => (entry.missingSince.value = entry.forgottenAt));
   }
 
   linked(status: LinkStatus): void {
@@ -99,15 +109,26 @@ export class TaskStore implements Viewer {
   private entry(id: string): TaskEntry {
     const known = this.entries.get(id);
     if (known !== undefined) return known;
+    const missingSince = signal<number | null>(null);
     const made: WritableEntry = {
       id,
       state: signal<TaskProgress | null>(null),
-      missing: signal(false),
+      missingSince,
+      missing: computed(() => missingSince.value !== null),
+      isUnknown: computed(() => this.isLongAgo(missingSince.value)),
       picture: signal<Blob | null>(null),
       countdown: new TaskCountdown(),
-      isForgotten: false,
+      forgottenAt: null,
     };
     this.entries.set(id, made);
     return made;
+  }
+
+  /** Looks again each second until it is. */
+  private isLongAgo(time: number | null): boolean {
+    if (time === null) return false;
+    const isLong = Date.now() - time >= STORING_MS;
+    if (!isLong) this.clock.nowAndEverySecond();
+    return isLong;
   }
 }

@@ -33,7 +33,7 @@ export class TaskFeeds {
 
   /** The socket is silent of a task that was never measured, and of everything if the server is too old. */
   askForSamples(taskIds: readonly string[], until: AbortSignal): void {
-    for (const id of taskIds) void this.resourcePoller.once(id, until);
+    for (const id of taskIds) if (this.resources.has(id)) void this.resourcePoller.once(id, until);
   }
 
   take(message: LogMessage | ResourcesMessage): void {

@@ -304,6 +304,8 @@ describe("what there is to say of a log", () => {
     expect(state()).toBe("Nothing was logged");
     store.missing(running().task_id);
     frame();
+    expect(state()).toBe("Loading …");
+    frame(4_000);
     expect(state()).toBe("The server does not know this task; its log is gone");
   });
 });

@@ -102,9 +102,20 @@ describe("why there are no samples", () => {
     expect(series.state).toBe("too_old");
   });
 
-  it("is that it does not know the task", async () => {
-    const { series } = await looking(() => ({ status: 404, body: { reason: "TaskNotFoundError" } }));
-    expect(series.state).toBe("unknown_task");
+  it("is not told by a server that does not know the task, and asked again as soon as it does", async () => {
+    let isStored = false;
+    const unknown = { status: 404, body: { reason: "TaskNotFoundError" } };
+    const { series, socket, requests } = await looking(() => (isStored ? NOTHING : unknown));
+    socket.deliver({ type: "error", code: "unknown_task", task_id: "a", message: "" });
+    expect(series.state).toBe("loading");
+    isStored = true;
+    for (const seq of [1, 2]) {
+      const data = running({ task_id: "a", seq });
+      socket.deliver({ type: "progress.update", task_id: "a", seq, sent_at: null, data });
+    }
+    await microtasks();
+    expect(series.state).toBe("measured");
+    expect(requests).toEqual([RESOURCES, RESOURCES]);
   });
 
   it("is that it does not answer, until it does", async () => {

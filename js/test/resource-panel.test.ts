@@ -133,7 +133,6 @@ describe("the resource panel", () => {
     ["loading", "Loading …"],
     ["measured", "Measured once a second; nothing yet"],
     ["too_old", "The server's Headway is too old to tell; a newer one measures once a second"],
-    ["unknown_task", "The server does not know this task; what was measured is gone"],
     ["away", "The server does not answer; what was measured follows when it does"],
   ])("says why there is nothing to see: %s", (state, words) => {
     const { root } = opened([]);
@@ -143,6 +142,20 @@ describe("the resource panel", () => {
     give(seconds(1, 3));
     expect(root.querySelector<HTMLElement>(".hw-resources-state")?.hidden).toBe(true);
     expect(root.querySelector<HTMLElement>(".hw-resource-chart")?.hidden).toBe(false);
+  });
+
+  it("says that the server does not know the task, once it has had time to hear of it", () => {
+    const { root, store } = opened([]);
+    const words = () => text(root, ".hw-resources-state");
+    give([], "loading");
+    store.missing(running().task_id);
+    frame(2_500);
+    expect(words()).toBe("Loading …");
+    frame(1_500);
+    expect(words()).toBe("The server does not know this task; what was measured is gone");
+    store.progress(running({ seq: 1 }), null);
+    give([], "measured");
+    expect(words()).toBe("Measured once a second; nothing yet");
   });
 
   it("keeps what was drawn when the server goes away", () => {

@@ -109,6 +109,27 @@ describe("the store", () => {
     frame();
     expect(entry.missing.value).toBe(false);
   });
+
+  it("calls no task unknown that the server may be about to hear of, and asks the clock no longer than that", () => {
+    const { store, entry } = kept();
+    const said: boolean[] = [];
+    const life = new AbortController();
+    watch(life.signal, () => void said.push(entry.isUnknown.value));
+    store.missing(ID);
+    vi.advanceTimersByTime(2_900);
+    store.missing(ID);
+    expect(said).toEqual([false]);
+    vi.advanceTimersByTime(1_200);
+    expect(said).toEqual([false, true]);
+    expect(vi.getTimerCount()).toBe(0);
+    store.progress(running(), null);
+    frame();
+    store.missing(ID);
+    frame();
+    expect(said).toEqual([false, true, false]);
+    life.abort();
+    expect(vi.getTimerCount()).toBe(0);
+  });
 });
 
 describe("the clock", () => {

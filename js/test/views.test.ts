@@ -425,7 +425,9 @@ describe("waiting", () => {
     const { root, store } = shown([], LIVE, ["nobody-knows"]);
     expect(text(root, ".hw-waiting")).toBe("nobody-knowsWaiting for its first news");
     store.missing("nobody-knows");
-    frame();
+    frame(2_500);
+    expect(text(root, ".hw-waiting-words")).toBe("Waiting for its first news");
+    frame(1_500);
     expect(text(root, ".hw-waiting-words")).toBe("The server does not know this task (yet)");
     store.progress(running({ task_id: "nobody-knows" }), null);
     frame();

@@ -55,12 +55,12 @@ export function logPanel(entry: TaskEntry, task: TaskSignal, scene: Scene, until
 
 function stateOf(book: LogBook, entry: TaskEntry, task: TaskSignal, scene: Scene): string {
   if (book.size > 0) return "Nothing logged matches";
-  if (entry.missing.value) return "The server does not know this task; its log is gone";
+  if (entry.isUnknown.value) return "The server does not know this task; its log is gone";
   const { link } = scene.link.value;
   if (link === "reconnecting" || link === "kernel")
     return "The server does not answer; the log follows when it does";
   if (link === "store_down") return "The store does not answer; the log follows when it does";
-  if (!book.isCaughtUp) return "Loading …";
+  if (!book.isCaughtUp || entry.missing.value) return "Loading …";
   return hasEnded(task.value.status) ? "Nothing was logged" : "Nothing logged yet";
 }
 

@@ -45,7 +45,7 @@ export function resourcePanel(entry: TaskEntry, task: TaskSignal, scene: Scene, 
   });
   watch(until, () => {
     void series.changes.value;
-    const words = picture.value === null ? wordsFor(series.state, hasEnded(task.value.status)) : "";
+    const words = picture.value === null ? wordsFor(series.state, entry, task) : "";
     setText(state, words);
     state.hidden = words === "";
     chart.node.hidden = words !== "";
@@ -67,13 +67,13 @@ function pictureOf(task: TaskProgress, series: ResourceSeries, now: number): Pic
   return { axis, samples, interval: series.interval, bands: axis.bands(task) };
 }
 
-function wordsFor(state: ResourceState, isOver: boolean): string {
+function wordsFor(state: ResourceState, entry: TaskEntry, task: TaskSignal): string {
+  if (entry.isUnknown.value) return "The server does not know this task; what was measured is gone";
   if (state === "loading") return "Loading …";
   if (state === "too_old")
     return "The server's Headway is too old to tell; a newer one measures once a second";
-  if (state === "unknown_task") return "The server does not know this task; what was measured is gone";
   if (state === "away") return "The server does not answer; what was measured follows when it does";
-  return isOver ? "Nothing was measured" : "Measured once a second; nothing yet";
+  return hasEnded(task.value.status) ? "Nothing was measured" : "Measured once a second; nothing yet";
 }
 
 class Chart {

@@ -44,7 +44,7 @@ function placeholder(entry: TaskEntry, scene: Scene, className: string): HTMLEle
   watch(scene.until, () => {
     setText(
       words,
-      entry.missing.value ? "The server does not know this task (yet)" : WAITING[scene.link.value.link],
+      entry.isUnknown.value ? "The server does not know this task (yet)" : WAITING[scene.link.value.link],
     );
   });
   return h("div", `${className} hw-waiting`, mark, h("span", "hw-waiting-id", entry.id), words);
