@@ -1,16 +1,13 @@
 /** What became of the wish that a task be stopped. Pure, but for the one request that carries it. */
 
 import { elapsed } from "./format.js";
-import { isRecord } from "./payload.js";
-import { type Reply, replyTo } from "./request.js";
+import { type Reply, replyTo, UNKNOWN_TASK } from "./request.js";
 import type { JupyterServer } from "./server.js";
 
 /** A worker that has not stopped by then may never look. */
 const PATIENCE_S = 30;
 /** The store may be slow; the worker is not waited for. */
 const ANSWER_MS = 10_000;
-/** What tells our 404 from that of a server that cannot stop tasks. */
-const UNKNOWN_TASK = "TaskNotFoundError";
 
 /** Asks; null when the wish is stored, else why it is not, in a few words. */
 export async function askToStop(
@@ -23,12 +20,10 @@ export async function askToStop(
   return reply.response.ok ? null : refusal(reply);
 }
 
-function refusal({ response, body }: Reply): string {
+function refusal({ response, reason }: Reply): string {
   const { status } = response;
   if (status === 404)
-    return isRecord(body) && body.reason === UNKNOWN_TASK
-      ? "the server does not know it"
-      : "this server stops no tasks";
+    return reason === UNKNOWN_TASK ? "the server does not know it" : "this server stops no tasks";
   if (status === 409) return "it is over already";
   if (status === 403 || status === 401) return "you are not allowed to";
   if (status === 503) return "the store does not answer";

@@ -1,14 +1,20 @@
 /** One request that is not waited for beyond patience. */
 
+import { isRecord, text } from "./payload.js";
 import type { JupyterServer } from "./server.js";
 
 /** A request on a link that went dead may never end, and the next one may get through. */
 const PATIENCE_MS = 3_000;
 
+/** The reason of a 404 that is ours, and not of a server that has never heard of what was asked. */
+export const UNKNOWN_TASK = "TaskNotFoundError";
+
 export interface Reply {
   readonly response: Response;
   /** Null where it is not JSON. */
   readonly body: unknown;
+  /** Why it refuses, where it is one of ours. */
+  readonly reason: string | null;
 }
 
 /** Null where no answer came in time. */
@@ -28,7 +34,8 @@ export async function replyTo(
   try {
     const response = await request(asking.signal);
     const body: unknown = await response.json().catch(() => null);
-    return asking.signal.aborted ? null : { response, body };
+    const reason = isRecord(body) ? text(body.reason) : null;
+    return asking.signal.aborted ? null : { response, body, reason };
   } catch {
     return null;
   } finally {

@@ -3,16 +3,12 @@
  * none. Only an answer tells that nothing has been measured yet, or that the server knows of no samples at all.
  */
 
-import { isRecord } from "./payload.js";
 import { Poller, ROUND_MS } from "./polling.js";
-import { ask, type Reply } from "./request.js";
+import { ask, type Reply, UNKNOWN_TASK } from "./request.js";
 import type { ResourceReaders } from "./resource-readers.js";
 import { parseResourcePage } from "./resource-sample.js";
 import type { ResourceState } from "./resource-series.js";
 import type { JupyterServer } from "./server.js";
-
-/** What tells a task that is gone from a server that has never heard of resources. */
-const UNKNOWN_TASK = "TaskNotFoundError";
 
 export class ResourcePoller extends Poller {
   constructor(
@@ -40,5 +36,5 @@ export class ResourcePoller extends Poller {
 /** Of a task that is not stored nothing is told yet: it may be any moment, and is asked for again when it is. */
 function reasonOf(reply: Reply | null): ResourceState {
   if (reply?.response.status !== 404) return "away";
-  return isRecord(reply.body) && reply.body.reason === UNKNOWN_TASK ? "loading" : "too_old";
+  return reply.reason === UNKNOWN_TASK ? "loading" : "too_old";
 }

@@ -7,9 +7,8 @@
 
 import { Backoff } from "./backoff.js";
 import { parseTask, type TaskProgress } from "./model.js";
-import { isRecord } from "./payload.js";
 import { Poller, ROUND_MS } from "./polling.js";
-import { ask, type Reply } from "./request.js";
+import { ask, type Reply, UNKNOWN_TASK } from "./request.js";
 import type { JupyterServer } from "./server.js";
 
 export interface PollEvents {
@@ -25,8 +24,6 @@ export interface PollEvents {
 export type Failure = "away" | "store_down" | "foreign";
 type Outcome = "answered" | Failure;
 
-/** What tells our 404 from that of a server without the extension. */
-const UNKNOWN_TASK = "TaskNotFoundError";
 const STORE_DOWN = "StoreUnavailableError";
 /** A server that is back needs up to 0.2 s for its first answers, and all of it should stay well under a second. */
 const LONGEST_WAIT_MS = 400;
@@ -73,9 +70,8 @@ export class TaskPoller extends Poller {
     return reply === null ? "away" : this.understand(taskId, reply);
   }
 
-  private understand(taskId: string, { response, body }: Reply): Outcome {
+  private understand(taskId: string, { response, body, reason }: Reply): Outcome {
     if (response.ok) return this.take(taskId, body);
-    const reason = isRecord(body) ? body.reason : null;
     if (response.status === 503 && reason === STORE_DOWN) return "store_down";
     if (response.status !== 404) return "away";
     if (reason !== UNKNOWN_TASK) return "foreign";
