@@ -27,6 +27,7 @@ export async function replyTo(
   signal: AbortSignal,
   patienceMs: number,
 ): Promise<Reply | null> {
+  if (signal.aborted) return null;
   const asking = new AbortController();
   const giveUp = () => asking.abort();
   const timer = setTimeout(giveUp, patienceMs);

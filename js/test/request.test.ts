@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, it, test } from "vitest";
 import { ask } from "../src/request.js";
 import { fakeNetwork, restoreNetwork, SERVER } from "./fake-network.js";
 
@@ -14,5 +14,11 @@ describe("a request", () => {
   ])("tells why it is refused, where the answer is one of ours: %j", async (body, reason) => {
     fakeNetwork(() => ({ status: 404, body }));
     expect(await ask(SERVER, URL, new AbortController().signal)).toMatchObject({ body, reason });
+  });
+
+  it("is not sent where nobody waits for its answer any more", async () => {
+    const { requests } = fakeNetwork(() => ({ status: 200, body: {} }));
+    expect(await ask(SERVER, URL, AbortSignal.abort())).toBeNull();
+    expect(requests).toEqual([]);
   });
 });
