@@ -1,16 +1,13 @@
 /** The entries of one open log: as many as a page can hold, and those of them that are asked for. */
 
-import { signal } from "@preact/signals-core";
-import { inNextFrame } from "./frame.js";
+import { Changing } from "./frame.js";
 import { indexFrom, isAtLeast, type LogEntry, type LogLevel, metadataText } from "./log-entry.js";
 import type { LogReader } from "./log-readers.js";
 
 /** Some 5 MB at most of what people log; a task's own log on the server is shorter. */
 export const MOST_ENTRIES = 10_000;
 
-export class LogBook implements LogReader {
-  /** Rises with whatever changes, at most once per animation frame. */
-  readonly changes = signal(0);
+export class LogBook extends Changing implements LogReader {
   /** How many the task's log has dropped in all. */
   dropped = 0;
   /** How many, the oldest first, this book has let go of. */
@@ -21,7 +18,6 @@ export class LogBook implements LogReader {
   private passing: LogEntry[] = [];
   private least: LogLevel = "debug";
   private pattern: RegExp | null = null;
-  private isWaiting = false;
 
   get size(): number {
     return this.held.length;
@@ -73,16 +69,6 @@ export class LogBook implements LogReader {
     this.held.splice(0, count);
     this.forgotten += count;
     this.passing.splice(0, indexFrom(this.passing, this.oldest));
-  }
-
-  /** A hidden page draws no frames, so nothing may pile up for the next one. */
-  private change(): void {
-    if (this.isWaiting) return;
-    this.isWaiting = true;
-    inNextFrame(() => {
-      this.isWaiting = false;
-      this.changes.value += 1;
-    });
   }
 }
 

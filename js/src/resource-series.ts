@@ -1,7 +1,6 @@
 /** The samples of one task that a view holds: bounded as the server's own, coarser as they grow, oldest first. */
 
-import { signal } from "@preact/signals-core";
-import { inNextFrame } from "./frame.js";
+import { Changing } from "./frame.js";
 import { merged, type ResourcePage, type ResourceSample } from "./resource-sample.js";
 
 /** Why there may be nothing to see; "loading" as well while the server does not know the task. */
@@ -17,14 +16,11 @@ export interface ResourceReader {
 /** A server keeps 240; whatever it sends, no view holds more than twice that. */
 export const MOST_SAMPLES = 480;
 
-export class ResourceSeries implements ResourceReader {
-  /** Rises with whatever changes, at most once per animation frame. */
-  readonly changes = signal(0);
+export class ResourceSeries extends Changing implements ResourceReader {
   state: ResourceState = "loading";
   /** Seconds between the samples. */
   interval = 1;
   private held: ResourceSample[] = [];
-  private isWaiting = false;
 
   get samples(): readonly ResourceSample[] {
     return this.held;
@@ -68,15 +64,5 @@ export class ResourceSeries implements ResourceReader {
 
   private intervalOf(sample: ResourceSample): number {
     return Math.floor(sample.time / 1000 / this.interval);
-  }
-
-  /** A hidden page draws no frames, so nothing may pile up for the next one. */
-  private change(): void {
-    if (this.isWaiting) return;
-    this.isWaiting = true;
-    inNextFrame(() => {
-      this.isWaiting = false;
-      this.changes.value += 1;
-    });
   }
 }
