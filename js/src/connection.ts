@@ -17,6 +17,7 @@ import {
   type TaskProgress,
 } from "./model.js";
 import { watchPresence } from "./presence.js";
+import type { Readers } from "./readers.js";
 import type { ResourceSource } from "./resource-readers.js";
 import type { ResourceReader } from "./resource-series.js";
 import type { JupyterServer } from "./server.js";
@@ -90,37 +91,34 @@ export class Connection implements LogSource, ResourceSource {
 
   /** Gives `reader` the log of a task that somebody subscribes to, from its beginning, until `until` aborts. */
   follow(taskId: string, reader: LogReader, until: AbortSignal): void {
-    if (until.aborted || !isTaskId(taskId)) return;
-    this.feeds.logs.join(taskId, reader);
-    this.relog(taskId);
-    const leave = () => {
-      this.feeds.logs.leave(taskId, reader);
-      if (!this.feeds.logs.has(taskId)) this.relog(taskId);
-    };
-    until.addEventListener("abort", leave, { once: true });
-  }
-
-  private relog(taskId: string): void {
-    this.unsent.relog.add(taskId);
-    this.soon();
+    this.read(this.feeds.logs, this.unsent.relog, taskId, reader, until);
   }
 
   /** Gives `reader` the samples of a task that somebody subscribes to, or why there are none. */
   followResources(taskId: string, reader: ResourceReader, until: AbortSignal): void {
-    if (until.aborted || !isTaskId(taskId)) return;
-    this.feeds.resources.join(taskId, reader);
-    this.remeasure(taskId);
+    this.read(this.feeds.resources, this.unsent.remeasure, taskId, reader, until);
     this.feeds.askForSamples([taskId], until);
-    const leave = () => {
-      this.feeds.resources.leave(taskId, reader);
-      if (!this.feeds.resources.has(taskId)) this.remeasure(taskId);
-    };
-    until.addEventListener("abort", leave, { once: true });
   }
 
-  private remeasure(taskId: string): void {
-    this.unsent.remeasure.add(taskId);
-    this.soon();
+  private read<Reader>(
+    readers: Readers<Reader, unknown>,
+    changed: Set<string>,
+    taskId: string,
+    reader: Reader,
+    until: AbortSignal,
+  ): void {
+    if (until.aborted || !isTaskId(taskId)) return;
+    const change = () => {
+      changed.add(taskId);
+      this.soon();
+    };
+    const leave = () => {
+      readers.leave(taskId, reader);
+      if (!readers.has(taskId)) change();
+    };
+    readers.join(taskId, reader);
+    change();
+    until.addEventListener("abort", leave, { once: true });
   }
 
   /** Shows `viewer` these tasks until `until` aborts; it hears at once what is already known of them. */

@@ -6,6 +6,7 @@
  */
 
 import type { LogEntry } from "./log-entry.js";
+import { Readers } from "./readers.js";
 
 export interface LogReader {
   /** Entries that it has not had, oldest first; how many the task's log has dropped in all. */
@@ -14,73 +15,61 @@ export interface LogReader {
   caughtUp(): void;
 }
 
-interface Log {
-  readonly places: Map<LogReader, number>;
-  /** Words of the server since the socket was asked for this log; null before. */
-  words: number | null;
-}
-
 /** The first state may have been on its way before the question; the entries travel right behind the next one. */
 const WORDS_BEFORE_CAUGHT_UP = 2;
 
-export class LogReaders {
-  private readonly logs = new Map<string, Log>();
+export class LogReaders extends Readers<LogReader, number> {
+  /** By task, the server's words since the socket was asked for its log; none before. */
+  private readonly words = new Map<string, number>();
 
-  get taskIds(): string[] {
-    return [...this.logs.keys()];
+  constructor() {
+    super(0);
   }
 
-  has(taskId: string): boolean {
-    return this.logs.has(taskId);
+  override join(taskId: string, reader: LogReader): void {
+    super.join(taskId, reader);
+    this.words.delete(taskId);
   }
 
-  join(taskId: string, reader: LogReader): void {
-    const log = this.logs.get(taskId) ?? { places: new Map(), words: null };
-    this.logs.set(taskId, log);
-    log.places.set(reader, 0);
-    log.words = null;
-  }
-
-  leave(taskId: string, reader: LogReader): void {
-    const log = this.logs.get(taskId);
-    log?.places.delete(reader);
-    if (log?.places.size === 0) this.logs.delete(taskId);
+  override leave(taskId: string, reader: LogReader): void {
+    super.leave(taskId, reader);
+    if (!this.has(taskId)) this.words.delete(taskId);
   }
 
   /** The id of the newest entry that all readers of the task have. */
   since(taskId: string): number {
-    return Math.min(...(this.logs.get(taskId)?.places.values() ?? [0]));
+    return Math.min(...this.of(taskId).values());
   }
 
   take(taskId: string, entries: readonly LogEntry[], dropped: number): void {
-    for (const [reader, place] of this.logs.get(taskId)?.places ?? []) {
+    const readers = this.of(taskId);
+    for (const [reader, place] of readers) {
       const news = after(place, entries);
-      this.logs.get(taskId)?.places.set(reader, news.at(-1)?.id ?? place);
+      readers.set(reader, news.at(-1)?.id ?? place);
       reader.logged(news, dropped);
     }
   }
 
   caughtUp(taskId: string): void {
-    for (const reader of this.logs.get(taskId)?.places.keys() ?? []) reader.caughtUp();
+    for (const reader of this.of(taskId).keys()) reader.caughtUp();
   }
 
   /** The socket has been asked for this log. */
   asked(taskId: string): void {
-    const log = this.logs.get(taskId);
-    if (log !== undefined) log.words = 0;
+    if (this.has(taskId)) this.words.set(taskId, 0);
   }
 
   /** The server has sent the task's state. */
   stateCame(taskId: string): void {
-    const log = this.logs.get(taskId);
-    if (log === undefined || log.words === null) return;
-    log.words += 1;
-    if (log.words === WORDS_BEFORE_CAUGHT_UP) this.caughtUp(taskId);
+    const words = this.words.get(taskId);
+    if (words === undefined) return;
+    this.words.set(taskId, words + 1);
+    if (words + 1 === WORDS_BEFORE_CAUGHT_UP) this.caughtUp(taskId);
   }
 
   /** The server has nothing new of anything. */
   heartbeatCame(): void {
-    for (const [taskId, log] of this.logs) if (log.words !== null) this.caughtUp(taskId);
+    for (const taskId of this.words.keys()) this.caughtUp(taskId);
   }
 }
 

@@ -5,6 +5,7 @@
  * given whatever comes, and the next question asks for what comes after the newest that all of them have.
  */
 
+import { Readers } from "./readers.js";
 import type { ResourcePage, ResourceSample } from "./resource-sample.js";
 import type { ResourceReader, ResourceState } from "./resource-series.js";
 
@@ -13,32 +14,15 @@ export interface ResourceSource {
   followResources(taskId: string, reader: ResourceReader, until: AbortSignal): void;
 }
 
-export class ResourceReaders {
-  private readonly tasks = new Map<string, Map<ResourceReader, ResourceSample | null>>();
-
-  get taskIds(): string[] {
-    return [...this.tasks.keys()];
-  }
-
-  has(taskId: string): boolean {
-    return this.tasks.has(taskId);
-  }
-
-  join(taskId: string, reader: ResourceReader): void {
-    const readers = this.tasks.get(taskId) ?? new Map<ResourceReader, ResourceSample | null>();
-    this.tasks.set(taskId, readers.set(reader, null));
-  }
-
-  leave(taskId: string, reader: ResourceReader): void {
-    const readers = this.tasks.get(taskId);
-    readers?.delete(reader);
-    if (readers?.size === 0) this.tasks.delete(taskId);
+export class ResourceReaders extends Readers<ResourceReader, ResourceSample | null> {
+  constructor() {
+    super(null);
   }
 
   /** The time of the newest sample that all of the task's readers have; null where one has none. */
   since(taskId: string): string | null {
     let oldest: ResourceSample | null = null;
-    for (const newest of this.tasks.get(taskId)?.values() ?? []) {
+    for (const newest of this.of(taskId).values()) {
       if (newest === null) return null;
       if (oldest === null || newest.time < oldest.time) oldest = newest;
     }
@@ -47,15 +31,15 @@ export class ResourceReaders {
 
   take(taskId: string, page: ResourcePage): void {
     const newest = page.samples.at(-1) ?? null;
-    const readers = this.tasks.get(taskId);
-    for (const [reader, known] of readers ?? []) {
-      if (newest !== null && newest.time > (known?.time ?? 0)) readers?.set(reader, newest);
+    const readers = this.of(taskId);
+    for (const [reader, known] of readers) {
+      if (newest !== null && newest.time > (known?.time ?? 0)) readers.set(reader, newest);
       reader.measured(page);
       reader.became("measured");
     }
   }
 
   became(taskId: string, state: ResourceState): void {
-    for (const reader of this.tasks.get(taskId)?.keys() ?? []) reader.became(state);
+    for (const reader of this.of(taskId).keys()) reader.became(state);
   }
 }
