@@ -43,6 +43,19 @@ export function explainWhenAsked(element: HTMLElement, explain: () => string, un
   });
 }
 
+/** Takes children away at the end or makes more there, until there are so many. */
+export function keepChildren(parent: Element, count: number, make: (index: number) => Element): void {
+  while (parent.childElementCount > count) parent.lastElementChild?.remove();
+  while (parent.childElementCount < count) parent.append(make(parent.childElementCount));
+}
+
+/** Runs `fit` soon, and whenever the element has another size, until `until` aborts. */
+export function onResize(element: Element, fit: () => void, until: AbortSignal): void {
+  const observer = new ResizeObserver(fit);
+  observer.observe(element);
+  until.addEventListener("abort", () => observer.disconnect(), { once: true });
+}
+
 /** Runs `draw` now and whenever a signal it read changes, until `until` aborts. */
 export function watch(until: AbortSignal, draw: () => void): void {
   if (until.aborted) return;

@@ -1,6 +1,6 @@
 /** The bar: one track, cut into segments as wide as the stages' weights. */
 
-import { explainWhenAsked, h, setAttribute, watch } from "../dom.js";
+import { explainWhenAsked, h, keepChildren, setAttribute, watch } from "../dom.js";
 import { spokenProgress, wholePercent } from "../format.js";
 import type { Stage, TaskProgress } from "../model.js";
 import type { Outlook } from "./outlook.js";
@@ -12,13 +12,11 @@ export function segmentedBar(task: TaskSignal, outlook: Outlook, scene: Scene): 
   watch(scene.until, () => {
     const { stages, status } = task.value;
     bar.dataset.status = status;
-    while (bar.childElementCount > stages.length) bar.lastElementChild?.remove();
-    while (bar.childElementCount < stages.length) {
-      const index = bar.childElementCount;
+    keepChildren(bar, stages.length, (index) => {
       const segment = h("div", "hw-seg", h("div", "hw-fill"));
       explainWhenAsked(segment, () => outlook.stage(task.peek().stages[index]), scene.until);
-      bar.append(segment);
-    }
+      return segment;
+    });
     const weights = shares(stages);
     stages.forEach((stage, index) => {
       const segment = bar.children[index];

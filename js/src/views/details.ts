@@ -1,6 +1,6 @@
 /** Beside the preview: what the stage says, its counts and rate, what it measures, and what the task was given. */
 
-import { h, setText, watch } from "../dom.js";
+import { h, keepChildren, setText, watch } from "../dom.js";
 import { counts, number, rate, secondsSince } from "../format.js";
 import { hasEnded, type Stage, type TaskProgress } from "../model.js";
 import type { Metadata } from "../payload.js";
@@ -60,9 +60,9 @@ function factsOf(stage: Stage, task: TaskProgress): Fact[] {
 
 /** Spans, not a <dl>: notebooks style those of their outputs, and more strongly than a class can answer. */
 function drawFacts(list: HTMLElement, facts: readonly Fact[]): void {
-  while (list.childElementCount > facts.length) list.lastElementChild?.remove();
-  while (list.childElementCount < facts.length)
-    list.append(h("div", "hw-fact", h("span", "hw-fact-name"), h("span", "hw-fact-value")));
+  keepChildren(list, facts.length, () =>
+    h("div", "hw-fact", h("span", "hw-fact-name"), h("span", "hw-fact-value")),
+  );
   facts.forEach(([name, value], index) => {
     const [term, description] = list.children[index]?.children ?? [];
     if (term !== undefined) setText(term, name);

@@ -1,6 +1,6 @@
 /** A word that can be asked for its reasons: pointed at, tapped or reached by keyboard it shows a few sentences. */
 
-import { h, setAttribute, setText } from "../dom.js";
+import { h, keepChildren, setAttribute, setText } from "../dom.js";
 
 export interface Explained {
   readonly node: HTMLElement;
@@ -58,8 +58,7 @@ export function explained(content: readonly HTMLElement[], className: string, un
 }
 
 function draw(panel: HTMLElement, lines: readonly string[]): void {
-  while (panel.childElementCount > lines.length) panel.lastElementChild?.remove();
-  while (panel.childElementCount < lines.length) panel.append(h("div", ""));
+  keepChildren(panel, lines.length, () => h("div", ""));
   lines.forEach((line, index) => {
     const child = panel.children[index];
     if (child !== undefined) setText(child, line);

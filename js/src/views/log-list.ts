@@ -1,6 +1,6 @@
 /** The rows of a log that are in sight, and no others. */
 
-import { h, setAttribute, watch } from "../dom.js";
+import { h, onResize, setAttribute, watch } from "../dom.js";
 import { dayAndTime } from "../format.js";
 import type { LogBook } from "../log-book.js";
 import { indexFrom, type LogEntry } from "../log-entry.js";
@@ -53,10 +53,8 @@ export class LogList {
     node.addEventListener("click", (event) => this.clicked(event), { signal: until });
     node.addEventListener("pointerover", (event) => this.explain(event), { signal: until });
     // Texts wrap elsewhere, and what the notebook puts back into the page stands at its top.
-    const resized = new ResizeObserver(() => this.draw());
-    resized.observe(node);
+    onResize(node, () => this.draw(), until);
     until.addEventListener("abort", () => {
-      resized.disconnect();
       cancelAnimationFrame(this.frame);
       clearTimeout(this.timer);
     });

@@ -3,7 +3,7 @@
  * so that nothing flickers; the place keeps its size whatever comes.
  */
 
-import { h, prefersStillness, setAttribute, setText } from "../dom.js";
+import { h, onResize, prefersStillness, setAttribute, setText } from "../dom.js";
 import type { PreviewContent } from "../preview-cache.js";
 
 const SHARPEN_MS = 320;
@@ -18,13 +18,8 @@ export class PreviewFrame {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(until: AbortSignal) {
-    const resized = new ResizeObserver(() => this.fade());
-    resized.observe(this.node);
-    const end = () => {
-      resized.disconnect();
-      clearTimeout(this.timer);
-    };
-    until.addEventListener("abort", end, { once: true });
+    onResize(this.node, () => this.fade(), until);
+    until.addEventListener("abort", () => clearTimeout(this.timer), { once: true });
   }
 
   get isEmpty(): boolean {

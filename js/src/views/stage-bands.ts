@@ -1,6 +1,6 @@
 /** The task's stages behind its sparklines: alternating tints, and over them the names that fit. */
 
-import { h, setText } from "../dom.js";
+import { h, keepChildren, onResize, setText } from "../dom.js";
 import type { StageBand } from "../resource-axis.js";
 
 export class StageBands {
@@ -9,9 +9,7 @@ export class StageBands {
 
   constructor(until: AbortSignal) {
     this.node.setAttribute("aria-hidden", "true");
-    const resized = new ResizeObserver(() => this.fit());
-    resized.observe(this.node);
-    until.addEventListener("abort", () => resized.disconnect(), { once: true });
+    onResize(this.node, () => this.fit(), until);
   }
 
   /** Gives the tints to `chart`, whose rows all have the same behind them. */
@@ -19,8 +17,7 @@ export class StageBands {
     const gradient = gradientOf(bands);
     if (gradient !== this.gradient) chart.style.setProperty("--hw-bands", gradient);
     this.gradient = gradient;
-    while (this.node.childElementCount > bands.length) this.node.lastElementChild?.remove();
-    while (this.node.childElementCount < bands.length) this.node.append(h("span", "hw-band"));
+    keepChildren(this.node, bands.length, () => h("span", "hw-band"));
     bands.forEach((band, index) => {
       const label = this.node.children[index];
       if (!(label instanceof HTMLElement)) return;

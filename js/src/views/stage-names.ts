@@ -1,7 +1,7 @@
 /** The names under the bar, as many as fit, each with its duration once the stage is over. */
 
 import { computed } from "@preact/signals-core";
-import { explainWhenAsked, h, setText, watch } from "../dom.js";
+import { explainWhenAsked, h, keepChildren, onResize, setText, watch } from "../dom.js";
 import { about, rounded } from "../figure.js";
 import { duration } from "../format.js";
 import { isUnderway, type Stage, type TaskProgress } from "../model.js";
@@ -28,17 +28,13 @@ export function stageNames(entry: TaskEntry, task: TaskSignal, outlook: Outlook,
   watch(scene.until, () => {
     void signature.value;
     const { stages } = task.peek();
-    while (line.childElementCount > stages.length) line.lastElementChild?.remove();
-    while (line.childElementCount < stages.length) {
-      const index = line.childElementCount;
-      line.append(label(() => outlook.stage(task.peek().stages[index]), scene));
-    }
+    keepChildren(line, stages.length, (index) =>
+      label(() => outlook.stage(task.peek().stages[index]), scene),
+    );
     draw(line, stages, notes.peek());
     arrange();
   });
-  const observer = new ResizeObserver(arrange);
-  observer.observe(line);
-  scene.until.addEventListener("abort", () => observer.disconnect(), { once: true });
+  onResize(line, arrange, scene.until);
   return line;
 }
 
