@@ -11,6 +11,9 @@ import { type PreviewFact, parsePreviews } from "./preview-fact.js";
 import { ask } from "./request.js";
 import type { JupyterServer } from "./server.js";
 
+/** Previews, for the keys that go far. */
+export const FAR = 10;
+
 export class PreviewHistory {
   private readonly known = signal<readonly PreviewFact[]>([]);
   private readonly chosen = signal<number | null>(null);

@@ -2,14 +2,14 @@
 
 import { h, setText, watch } from "../dom.js";
 import type { PreviewFact } from "../preview-fact.js";
-import type { PreviewHistory } from "../preview-history.js";
+import { FAR, type PreviewHistory } from "../preview-history.js";
 import { byteCount } from "../quantity.js";
 import { button } from "./button.js";
 import { PreviewFrame } from "./preview-frame.js";
-import { walk } from "./preview-keys.js";
 import type { PreviewSource } from "./preview-scrubber.js";
 import { momentOf, spokenMoment } from "./preview-strip.js";
 import { titleOf } from "./scene.js";
+import { walk } from "./slider-keys.js";
 
 /** A thumbnail is enlarged to this, px; a larger one is shown as it is, if the window has room. */
 const LEAST_SIDE = 512;
@@ -76,7 +76,9 @@ export function openPreviews(
     if (number !== null) void show(number, isNews);
   });
 
-  dialog.addEventListener("keydown", (event) => walk(history, event), { signal: until });
+  dialog.addEventListener("keydown", (event) => walk(event, FAR, (by) => history.step(by)), {
+    signal: until,
+  });
   // The dialog itself is hit beside what stands in it.
   dialog.addEventListener("click", (event) => event.target === dialog && close(), { signal: until });
   dialog.addEventListener("close", () => {

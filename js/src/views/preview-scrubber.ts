@@ -3,12 +3,12 @@
 import { signal } from "@preact/signals-core";
 import { h, setAttribute, watch } from "../dom.js";
 import type { PreviewContent } from "../preview-cache.js";
-import type { PreviewHistory } from "../preview-history.js";
+import { FAR, type PreviewHistory } from "../preview-history.js";
 import { openPreviews } from "./preview-dialog.js";
 import type { PreviewFrame } from "./preview-frame.js";
-import { walk } from "./preview-keys.js";
 import { PreviewStrip, spokenMoment } from "./preview-strip.js";
 import { type TaskSignal, titleOf } from "./scene.js";
+import { walk } from "./slider-keys.js";
 
 export interface PreviewSource {
   readonly task: TaskSignal;
@@ -87,7 +87,7 @@ export class PreviewScrubber {
     on("click", () => this.open());
     on("keydown", (event) => {
       isFocused.value = true;
-      if (walk(history, event)) this.pointed = null;
+      if (walk(event, FAR, (by) => history.step(by))) this.pointed = null;
       else if (event.key === "Escape" && !history.isAtNewest) history.leave();
       else if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();

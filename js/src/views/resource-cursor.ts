@@ -4,6 +4,7 @@ import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { h } from "../dom.js";
 import { nearest, type ResourceAxis } from "../resource-axis.js";
 import type { ResourceSample } from "../resource-sample.js";
+import { walk } from "./slider-keys.js";
 
 export interface Timeline {
   readonly axis: ResourceAxis;
@@ -52,28 +53,20 @@ export class ResourceCursor {
 
   private press(event: KeyboardEvent): void {
     const timeline = this.timeline();
-    if (timeline === null || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (timeline === null) return;
     const { samples } = timeline;
+    const far = Math.max(1, Math.round(FAR_SHARE * samples.length));
+    if (walk(event, far, (steps) => this.step(samples, steps)) || event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.leave();
+  }
+
+  private step(samples: readonly ResourceSample[], by: number): void {
     const last = samples.length - 1;
     const time = this.chosen.peek();
     const known = time === null ? null : nearest(samples, time);
-    const now = known === null ? last : samples.indexOf(known);
-    const far = Math.max(1, Math.round(FAR_SHARE * samples.length));
-    const places: Readonly<Record<string, number>> = {
-      ArrowLeft: now - 1,
-      ArrowDown: now - 1,
-      ArrowRight: now + 1,
-      ArrowUp: now + 1,
-      PageDown: now - far,
-      PageUp: now + far,
-      Home: 0,
-      End: last,
-      Escape: last,
-    };
-    const next = places[event.key];
-    if (next === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
+    const next = by + (known === null ? last : samples.indexOf(known));
     // At the newest it follows what comes.
     this.chosen.value = next >= last ? null : (samples[Math.max(0, next)]?.time ?? null);
   }

@@ -1,19 +1,15 @@
-/** Walks through a history of previews with the keys that a slider has. */
+/** The keys that a slider has. */
 
-import type { PreviewHistory } from "../preview-history.js";
-
-const FAR = 10;
-
-/** Whether the key was one of those. */
-export function walk(history: PreviewHistory, event: KeyboardEvent): boolean {
+/** Goes so many steps where the key is one of those, which then nobody else gets; whether it was. */
+export function walk(event: KeyboardEvent, far: number, go: (steps: number) => void): boolean {
   if (event.altKey || event.ctrlKey || event.metaKey) return false;
   const steps: Readonly<Record<string, number>> = {
     ArrowLeft: -1,
     ArrowDown: -1,
     ArrowRight: 1,
     ArrowUp: 1,
-    PageDown: -FAR,
-    PageUp: FAR,
+    PageDown: -far,
+    PageUp: far,
     Home: Number.NEGATIVE_INFINITY,
     End: Number.POSITIVE_INFINITY,
   };
@@ -22,6 +18,6 @@ export function walk(history: PreviewHistory, event: KeyboardEvent): boolean {
   event.preventDefault();
   // The notebook would move to another cell.
   event.stopPropagation();
-  history.step(step);
+  go(step);
   return true;
 }
