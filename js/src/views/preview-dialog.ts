@@ -7,7 +7,7 @@ import { byteCount } from "../quantity.js";
 import { button } from "./button.js";
 import { PreviewFrame } from "./preview-frame.js";
 import type { PreviewSource } from "./preview-scrubber.js";
-import { momentOf, spokenMoment } from "./preview-strip.js";
+import { momentOf, previewName } from "./preview-strip.js";
 import { titleOf } from "./scene.js";
 import { walk } from "./slider-keys.js";
 
@@ -57,15 +57,8 @@ export function openPreviews(
     const content = await get(number);
     const isWanted = () => !until.aborted && history.number.peek() === number;
     if (content === null || !isWanted()) return;
-    const fact = history.shown.peek();
-    const moment = fact === null ? "" : ` at ${spokenMoment(fact, task.peek().started_at)}`;
-    const isShown = await frame.show(
-      content,
-      `Preview of ${titleOf(task.peek())}${moment}`,
-      isNews,
-      isWanted,
-    );
-    if (!isShown) return;
+    const name = previewName(task.peek(), history.shown.peek());
+    if (!(await frame.show(content, name, isNews, isWanted))) return;
     save.href = content.url;
     save.download = `${task.peek().task_id}-${number}.${content.extension}`;
     dialog.dataset.kind = content.kind;

@@ -2,7 +2,9 @@
 
 import { h, setText } from "../dom.js";
 import { elapsed, secondsSince } from "../format.js";
+import type { TaskProgress } from "../model.js";
 import type { PreviewFact } from "../preview-fact.js";
+import { titleOf } from "./scene.js";
 
 /** More ticks than this run into each other. */
 const MOST_TICKS = 32;
@@ -42,4 +44,10 @@ export function spokenMoment(fact: PreviewFact, startedAt: string | null): strin
   return momentOf(fact, startedAt)
     .filter((part) => part !== "")
     .join(", ");
+}
+
+/** "Preview of portrait at 34 %, 0:41", as far as that is known. */
+export function previewName(task: TaskProgress, fact: PreviewFact | null): string {
+  const moment = fact === null ? "" : ` at ${spokenMoment(fact, task.started_at)}`;
+  return `Preview of ${titleOf(task)}${moment}`;
 }

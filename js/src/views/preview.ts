@@ -10,8 +10,8 @@ import type { TaskEntry } from "../store.js";
 import { PreviewFrame } from "./preview-frame.js";
 import { PreviewScrubber } from "./preview-scrubber.js";
 import { PreviewSound } from "./preview-sound.js";
-import { spokenMoment } from "./preview-strip.js";
-import { type Scene, type TaskSignal, titleOf } from "./scene.js";
+import { previewName } from "./preview-strip.js";
+import type { Scene, TaskSignal } from "./scene.js";
 
 interface Wanted {
   readonly key: string;
@@ -45,7 +45,7 @@ class Preview {
   private wanted: Wanted | null = null;
   private isBusy = false;
   private isSeen = false;
-  private alt = () => `Preview of ${titleOf(this.task.peek())}`;
+  private alt = () => previewName(this.task.peek(), null);
 
   constructor(
     private readonly task: TaskSignal,
@@ -67,11 +67,7 @@ class Preview {
     const get = (number: number) => cache.get(String(number), source(number));
     const scrubber = new PreviewScrubber(frame, history, { task, get, until });
     this.node.replaceChildren(scrubber.node, this.sound.node);
-    this.alt = () => {
-      const fact = history.shown.peek();
-      const moment = fact === null ? "" : ` at ${spokenMoment(fact, task.peek().started_at)}`;
-      return `Preview of ${titleOf(task.peek())}${moment}`;
-    };
+    this.alt = () => previewName(task.peek(), history.shown.peek());
     watch(until, () => {
       void history.shown.value;
       frame.describe(this.alt());
