@@ -1,6 +1,7 @@
 /** A task's log as it travels, and the gate through which it comes in. */
 
 import { isOneOf, isRecord, type Metadata, type Timestamp, text, timestamp, wholeNumber } from "./payload.js";
+import { firstFrom } from "./sorted.js";
 
 export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -65,11 +66,5 @@ function valueText(value: unknown): string {
 
 /** The index of the first entry of at least that id; ids rise. */
 export function indexFrom(entries: readonly LogEntry[], id: number): number {
-  let [low, high] = [0, entries.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((entries[middle]?.id ?? 0) < id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return firstFrom(entries, (entry) => entry.id, id);
 }

@@ -3,6 +3,7 @@
 import { elapsed } from "./format.js";
 import type { TaskProgress } from "./model.js";
 import type { ResourceSample } from "./resource-sample.js";
+import { firstFrom } from "./sorted.js";
 
 export interface StageBand {
   readonly name: string;
@@ -77,13 +78,8 @@ function parsed(time: string | null): number | null {
 
 /** The sample closest to a time; they are in order. */
 export function nearest(samples: readonly ResourceSample[], time: number): ResourceSample | null {
-  let [low, high] = [0, samples.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((samples[middle]?.time ?? 0) < time) low = middle + 1;
-    else high = middle;
-  }
-  const [before, after] = [samples[low - 1], samples[low]];
+  const index = firstFrom(samples, (sample) => sample.time, time);
+  const [before, after] = [samples[index - 1], samples[index]];
   if (before === undefined || after === undefined) return before ?? after ?? null;
   return time - before.time < after.time - time ? before : after;
 }
