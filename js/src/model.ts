@@ -21,8 +21,8 @@ import {
 import { parseResourcePage, type ResourcePage } from "./resource-sample.js";
 
 export const TASK_STATUSES = ["queued", "in_progress", "completed", "failed", "cancelled", "lost"] as const;
-export const STAGE_STATUSES = ["pending", "in_progress", "completed", "failed", "skipped"] as const;
-export const ERROR_CODES = ["unknown_task", "bad_message", "store_unavailable"] as const;
+const STAGE_STATUSES = ["pending", "in_progress", "completed", "failed", "skipped"] as const;
+const ERROR_CODES = ["unknown_task", "bad_message", "store_unavailable"] as const;
 
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 export type StageStatus = (typeof STAGE_STATUSES)[number];
@@ -175,13 +175,6 @@ export interface Subscribe {
   readonly resources?: true;
   readonly resources_since?: Readonly<Record<string, Timestamp>>;
 }
-
-export interface Unsubscribe {
-  readonly type: "unsubscribe";
-  readonly task_ids: readonly string[];
-}
-
-export type ViewerMessage = Subscribe | Unsubscribe;
 
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const PREVIEW_NUMBER = /^\d{1,15}$/;

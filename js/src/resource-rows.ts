@@ -22,7 +22,7 @@ export interface ResourceRow {
 }
 
 /** From here on memory is about to end the task. */
-export const WARNING_SHARE = 0.9;
+const WARNING_SHARE = 0.9;
 
 const NOTHING = (): string => "";
 const PLAIN = { beside: null, whole: null, note: NOTHING, isMore: false } as const;

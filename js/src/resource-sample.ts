@@ -41,8 +41,8 @@ export interface ResourcePage {
   readonly samples: readonly ResourceSample[];
 }
 
-/** Python's bound of a series, and as much again. */
-const MOST_SAMPLES = 480;
+/** A server keeps 240; whatever it sends, no view holds more than twice that. */
+export const MOST_SAMPLES = 480;
 /** A figure beyond this is none: the whole internet would fit into it. */
 const MOST = 1e18;
 /** One that doubles each time a year old series is full does not get there. */

@@ -1,7 +1,7 @@
 /** The samples of one task that a view holds: bounded as the server's own, coarser as they grow, oldest first. */
 
 import { Changing } from "./frame.js";
-import { merged, type ResourcePage, type ResourceSample } from "./resource-sample.js";
+import { MOST_SAMPLES, merged, type ResourcePage, type ResourceSample } from "./resource-sample.js";
 
 /** Why there may be nothing to see; "loading" as well while the server does not know the task. */
 export type ResourceState = "loading" | "measured" | "too_old" | "away";
@@ -12,9 +12,6 @@ export interface ResourceReader {
   /** Whether the server has told, and if not, why. */
   became(state: ResourceState): void;
 }
-
-/** A server keeps 240; whatever it sends, no view holds more than twice that. */
-export const MOST_SAMPLES = 480;
 
 export class ResourceSeries extends Changing implements ResourceReader {
   state: ResourceState = "loading";

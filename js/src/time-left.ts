@@ -22,7 +22,7 @@ export interface TimeLeft {
 const LONGER = "longer than usual";
 const DONE_BY_NOW = "usually done by now";
 
-export const NO_ESTIMATE: TimeLeft = only(UNKNOWN, UNKNOWN, "no estimate yet");
+const NO_ESTIMATE: TimeLeft = only(UNKNOWN, UNKNOWN, "no estimate yet");
 const WAITING = only("waiting for a worker", "queued", "waiting for a worker");
 const OVERDUE = only(LONGER, "late", LONGER);
 const STALLED: TimeLeft = {

@@ -4,8 +4,8 @@ import { byteCount, byteRate, memory, memoryOf, percentage } from "../src/quanti
 import { nearest, ResourceAxis } from "../src/resource-axis.js";
 import { ResourceReaders } from "../src/resource-readers.js";
 import { isWarning, peakOf, RESOURCE_ROWS, rowsOf, summaryOf, topOf } from "../src/resource-rows.js";
-import { parseResourcePage } from "../src/resource-sample.js";
-import { MOST_SAMPLES, ResourceSeries } from "../src/resource-series.js";
+import { MOST_SAMPLES, parseResourcePage } from "../src/resource-sample.js";
+import { ResourceSeries } from "../src/resource-series.js";
 import { fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { GPU, MEMORY, page, START, sampleAt, seconds } from "./resource-samples.js";
 import { running, withStage } from "./samples.js";

@@ -10,7 +10,7 @@ import { taskRow } from "./row.js";
 import type { Scene } from "./scene.js";
 import { slot } from "./slot.js";
 
-export type Counts = ReadonlyMap<TaskStatus | "waiting", number>;
+type Counts = ReadonlyMap<TaskStatus | "waiting", number>;
 
 /** The list as a whole has no worker whose word it could wait for. */
 const NOBODY = { at: null, isMissing: false };
@@ -18,7 +18,7 @@ const NOBODY = { at: null, isMissing: false };
 /** Read from left to right like the life of a task, so that the bar grows. */
 const ORDER = ["completed", "failed", "cancelled", "lost", "in_progress", "queued", "waiting"] as const;
 
-export function countByStatus(entries: readonly TaskEntry[]): Counts {
+function countByStatus(entries: readonly TaskEntry[]): Counts {
   const counts = new Map<TaskStatus | "waiting", number>();
   for (const entry of entries) {
     const status = entry.state.value?.status ?? "waiting";

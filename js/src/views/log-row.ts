@@ -71,7 +71,7 @@ function highlighted(text: string, search: string): (Node | string)[] {
 }
 
 /** hh:mm:ss of the reader's clock. By hand: a formatter of the browser's would cost more than the row. */
-export function clockOf(time: string): string {
+function clockOf(time: string): string {
   const date = new Date(time);
   return [date.getHours(), date.getMinutes(), date.getSeconds()]
     .map((part) => String(part).padStart(2, "0"))

@@ -1,6 +1,7 @@
 /** One line of the resource panel: a figure's name, its course, and its value now or where the reader points. */
 
 import { h, setAttribute, setText, svg } from "../dom.js";
+import { UNKNOWN } from "../format.js";
 import type { ResourceAxis } from "../resource-axis.js";
 import { isWarning, peakOf, type ResourceRow, shareOf, summaryOf, topOf } from "../resource-rows.js";
 import type { ResourceSample } from "../resource-sample.js";
@@ -39,7 +40,7 @@ export class ResourceRowView {
   read(sample: ResourceSample | null, axis: ResourceAxis, isPointedAt: boolean): void {
     const { row } = this;
     const value = sample?.[row.figure];
-    setText(this.value, value === undefined ? "–" : row.format(value));
+    setText(this.value, value === undefined ? UNKNOWN : row.format(value));
     setText(this.note, sample === null ? "" : row.note(sample));
     const share = sample !== null && isWarning(row, sample) ? shareOf(row, sample) : null;
     this.node.toggleAttribute("data-warning", share !== null);
