@@ -28,6 +28,7 @@ export function bell(task: TaskSignal, scene: Scene): HTMLElement {
       "svg",
       { class: "hw-bell-shape", viewBox: "0 0 16 16", "aria-hidden": "true" },
       svg("path", {
+        class: "hw-bell-body",
         d: "M8 2a4 4 0 0 0-4 4c0 3.5-1.25 4.5-1.25 5.5h10.5c0-1-1.25-2-1.25-5.5a4 4 0 0 0-4-4z",
       }),
       svg("path", { d: "M6.5 13.5a1.6 1.6 0 0 0 3 0" }),
