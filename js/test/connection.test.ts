@@ -6,7 +6,7 @@ import type { TaskProgress } from "../src/model.js";
 import { JupyterServer } from "../src/server.js";
 import { aLife, connected, failSockets, leave, microtasks, untilNextSocket } from "./connected.js";
 import { type Answer, FakeSocket, fakeNetwork, restoreNetwork, SERVER } from "./fake-network.js";
-import { running } from "./samples.js";
+import { running, update } from "./samples.js";
 
 class Recorder implements Viewer {
   readonly tasks: TaskProgress[] = [];
@@ -24,16 +24,6 @@ class Recorder implements Viewer {
   linked(status: LinkStatus): void {
     this.statuses.push(status);
   }
-}
-
-function update(task: TaskProgress) {
-  return {
-    type: "progress.update",
-    task_id: task.task_id,
-    seq: task.seq,
-    sent_at: task.updated_at,
-    data: task,
-  };
 }
 
 const AWAY = { type: "error", code: "store_unavailable", task_id: null, message: "" };

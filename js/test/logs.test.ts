@@ -6,7 +6,7 @@ import { parseMessages } from "../src/model.js";
 import { aLife, connected, failSockets, leave, microtasks, NOBODY } from "./connected.js";
 import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { logEntries, logEntry, logMessage } from "./log-entries.js";
-import { running } from "./samples.js";
+import { running, update } from "./samples.js";
 
 class Reader implements LogReader {
   readonly entries: LogEntry[] = [];
@@ -137,10 +137,7 @@ describe("a log over the socket", () => {
 
   it("is known to be empty of a task that has news all the time", async () => {
     const { reader, socket } = await reading();
-    for (const seq of [1, 2]) {
-      const data = running({ task_id: "a", seq });
-      socket.deliver({ type: "progress.update", task_id: "a", seq, sent_at: null, data });
-    }
+    for (const seq of [1, 2]) socket.deliver(update(running({ task_id: "a", seq })));
     expect(reader.isCaughtUp).toBe(true);
   });
 });

@@ -4,7 +4,7 @@ import { ResourceSeries } from "../src/resource-series.js";
 import { aLife, connected, failSockets, leave, microtasks } from "./connected.js";
 import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { sampleAt, seconds } from "./resource-samples.js";
-import { running } from "./samples.js";
+import { running, update } from "./samples.js";
 
 const NO_LOG: LogReader = { logged() {}, caughtUp() {} };
 const RESOURCES = "http://host/headway/tasks/a/resources";
@@ -109,10 +109,7 @@ describe("why there are no samples", () => {
     socket.deliver({ type: "error", code: "unknown_task", task_id: "a", message: "" });
     expect(series.state).toBe("loading");
     isStored = true;
-    for (const seq of [1, 2]) {
-      const data = running({ task_id: "a", seq });
-      socket.deliver({ type: "progress.update", task_id: "a", seq, sent_at: null, data });
-    }
+    for (const seq of [1, 2]) socket.deliver(update(running({ task_id: "a", seq })));
     await microtasks();
     expect(series.state).toBe("measured");
     expect(requests).toEqual([RESOURCES, RESOURCES]);

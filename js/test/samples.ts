@@ -17,6 +17,17 @@ export function running(changes: Partial<TaskProgress> = {}): TaskProgress {
   return { ...sample("progress_running"), ...changes };
 }
 
+/** The state as the server sends it. */
+export function update(task: TaskProgress) {
+  return {
+    type: "progress.update",
+    task_id: task.task_id,
+    seq: task.seq,
+    sent_at: task.updated_at,
+    data: task,
+  };
+}
+
 export function withStage(task: TaskProgress, id: string, changes: Partial<Stage>): TaskProgress {
   const stages = task.stages.map((stage) => (stage.id === id ? { ...stage, ...changes } : stage));
   return { ...task, stages };

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget, { type WidgetModel } from "../src/widget.js";
 import { FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
 import { logEntries, logMessage } from "./log-entries.js";
-import { running } from "./samples.js";
+import { running, update } from "./samples.js";
 
 const ID = running().task_id;
 
@@ -131,13 +131,7 @@ describe("the widget with a server", () => {
     expect(FakeSocket.all).toHaveLength(1);
     FakeSocket.last.accept();
     expect(FakeSocket.last.sent).toEqual([{ type: "subscribe", task_ids: [ID, "b"], since: {}, many: true }]);
-    FakeSocket.last.deliver({
-      type: "progress.update",
-      task_id: ID,
-      seq: 42,
-      sent_at: null,
-      data: running(),
-    });
+    FakeSocket.last.deliver(update(running()));
     expect([percent(first.el), percent(second.el)]).toEqual(["47 %", "47 %"]);
     first.cleanUp();
     second.cleanUp();
@@ -151,13 +145,7 @@ describe("the widget with a server", () => {
     const { cleanUp } = rendered({ task_ids: [ID], states: {}, previews: {} });
     await vi.advanceTimersByTimeAsync(0);
     FakeSocket.last.accept();
-    FakeSocket.last.deliver({
-      type: "progress.update",
-      task_id: ID,
-      seq: 42,
-      sent_at: null,
-      data: running(),
-    });
+    FakeSocket.last.deliver(update(running()));
     await vi.advanceTimersByTimeAsync(0);
     expect(document.title).toBe("47 % Gray–Scott coral · notebook.ipynb");
     cleanUp();
