@@ -21,7 +21,8 @@ from headway.timestamps import Timestamp
 from headway.worker.forecasts import device_name
 from headway.worker.reporter import REPORTER
 from headway.worker.resumption import Resumption
-from headway.worker.task import Task, new_run, new_task_id
+from headway.worker.run import new_run
+from headway.worker.task import Task, new_task_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,7 +222,7 @@ def cancel(
     asks = by or _user_name()
     errors: list[HeadwayError] = []
     for task_id in list(dict.fromkeys(_ids(tasks))):
-        mine = REPORTER.task(task_id)
+        mine = REPORTER.find(task_id)
         if mine is not None and not mine.is_over:
             mine.ask_to_stop(CancelRequest(by=asks, at=Timestamp(time.time())))
             continue
@@ -424,7 +425,7 @@ def _ids(tasks: Iterable[object]) -> Iterable[str]:
 
 
 def _read_states(task_ids: list[str]) -> list[TaskProgress]:
-    mine = {task_id: task.progress for task_id in task_ids if (task := REPORTER.task(task_id))}
+    mine = {task_id: task.progress for task_id in task_ids if (task := REPORTER.find(task_id))}
     others = [task_id for task_id in task_ids if task_id not in mine]
 
     async def read(tracker: ProgressTracker) -> dict[str, TaskProgress]:

@@ -205,7 +205,7 @@ def test_a_task_outlives_the_primary_that_sentinel_watches(tmp_path: Path, wait_
             killed = service.kill_primary()
             task.update(0.6)
             new = service.wait_for_failover(killed)
-            wait_until(lambda: task.is_delivered)
+            wait_until(lambda: task._run.is_delivered)
             assert stored_in(new, "a") == task.progress
         assert reporter.flush() == []
         assert stored_in(new, "a").status is TaskStatus.COMPLETED
@@ -219,7 +219,7 @@ def test_a_task_outlives_the_primary_of_its_slot(tmp_path: Path, wait_until: Wai
             killed = cluster.primary_of(keys.task("a"))
             killed.kill()
             task.update(0.6)
-            wait_until(lambda: task.is_delivered)
+            wait_until(lambda: task._run.is_delivered)
         assert reporter.flush() == []
         new = cluster.primary_of(keys.task("a"))
         assert new is not killed

@@ -65,8 +65,8 @@ def test_the_next_attempt_is_stored_when_attach_returns(redis: Redis) -> None:
     assert found.stages == task.progress.stages
     assert (found.attempt, found.status) == (2, TaskStatus.IN_PROGRESS)
     assert found.seq > before.seq
-    assert redis.hmget(keys.task("a"), "attempt", "run") == [b"2", task.run.encode()]
-    assert task.run.encode() != run
+    assert redis.hmget(keys.task("a"), "attempt", "run") == [b"2", task._run.run.encode()]
+    assert task._run.run.encode() != run
     assert (found.name, found.params, found.created_at) == (before.name, before.params, before.created_at)
 
 
@@ -334,7 +334,7 @@ class TestWhatCanBeTakenUp:
         task.update(0.5)
         task.flush()
         assert (stored(redis).attempt, stored(redis).stages[1].progress) == (2, 0.5)
-        assert REPORTER.task("a") is task
+        assert REPORTER.find("a") is task._run
         with pytest.raises(TaskStateError, match="was taken up again"):
             first.flush(5)
 
@@ -352,7 +352,7 @@ class TestWhatCanBeTakenUp:
 
 def test_a_handle_that_was_replaced_says_so_also_when_it_has_nothing_new() -> None:
     interrupted()
-    first = REPORTER.task("a")
+    first = REPORTER.find("a")
     assert first is not None
     headway.attach("a")
     with pytest.raises(TaskStateError, match="was taken up again"):

@@ -97,7 +97,7 @@ def test_it_is_raised_once_a_request_so_that_clean_up_can_report(new_task: NewTa
     with pytest.raises(TaskCancelled), task:
         with task.stage("generation"):
             task.update(0.4)
-        task.ask_to_stop(request())
+        task._run.ask_to_stop(request())
         try:
             with task.stage("post_processing"):
                 pytest.fail("the stage began")
@@ -116,7 +116,7 @@ def test_a_stage_that_clean_up_follows_was_not_completed(new_task: NewTask) -> N
             with task.stage("generation"):
                 for number in task.track(range(100)):
                     if number == 40:
-                        task.ask_to_stop(request())
+                        task._run.ask_to_stop(request())
         finally:
             with task.stage("post_processing"):
                 pass
@@ -140,7 +140,7 @@ def test_every_step_raises_it(new_task: NewTask, step: Callable[[Task], object])
     task = new_task()
     with pytest.raises(TaskCancelled), task:
         task.update(0.1)
-        task.ask_to_stop(request())
+        task._run.ask_to_stop(request())
         task.log("not a step")
         task.checkpoint({"done": 3})
         step(task)
@@ -154,7 +154,7 @@ def test_code_that_catches_every_failure_of_an_item_stops_all_the_same(new_task:
             try:
                 seen.append(number)
                 if number == 5:
-                    task.ask_to_stop(request())
+                    task._run.ask_to_stop(request())
                     task.check_cancelled()
             except Exception:
                 pytest.fail("it is no Exception")
@@ -166,7 +166,7 @@ def test_a_loop_stops_although_the_first_raise_was_swallowed(new_task: NewTask) 
     with pytest.raises(TaskCancelled), task:
         for number in task.track(iter(range(1_000))):
             if number == 5:
-                task.ask_to_stop(request())
+                task._run.ask_to_stop(request())
                 with pytest.raises(TaskCancelled):
                     task.check_cancelled()
             assert number <= 5
@@ -181,7 +181,7 @@ def test_an_outer_loop_stops_although_the_inner_ones_raise_was_swallowed(new_tas
                 for inner in task.track(range(10)):
                     reached.append((outer, inner))
                     if (outer, inner) == (2, 3):
-                        task.ask_to_stop(request())
+                        task._run.ask_to_stop(request())
             except TaskCancelled:
                 assert reached[-1] == (2, 3)
     assert reached[-1] == (2, 3)
@@ -190,7 +190,7 @@ def test_an_outer_loop_stops_although_the_inner_ones_raise_was_swallowed(new_tas
 
 def test_a_task_that_has_not_begun_never_does(new_task: NewTask) -> None:
     task = new_task()
-    task.ask_to_stop(request())
+    task._run.ask_to_stop(request())
     assert task.progress.status is TaskStatus.CANCELLED
     with pytest.raises(TaskCancelled), task:
         pytest.fail("it began")
@@ -203,14 +203,14 @@ def test_a_task_without_a_block_ends_where_it_is_raised(new_task: NewTask) -> No
     with pytest.raises(TaskCancelled):
         for number in task.track(range(10)):
             if number == 2:
-                task.ask_to_stop(request())
+                task._run.ask_to_stop(request())
     assert task.progress.status is TaskStatus.CANCELLED
 
 
 def test_work_that_was_done_before_it_could_stop_is_completed(new_task: NewTask) -> None:
     with new_task() as task:
         task.update(1.0)
-        task.ask_to_stop(request())
+        task._run.ask_to_stop(request())
     assert task.progress.status is TaskStatus.COMPLETED
     assert task.progress.cancel_request is not None
 
@@ -220,7 +220,7 @@ def test_who_asks_twice_is_heard_twice(new_task: NewTask) -> None:
     with task:
         task.update(0.1)
         for by in ("maria", "jo"):
-            task.ask_to_stop(request(by))
+            task._run.ask_to_stop(request(by))
             with pytest.raises(TaskCancelled, match=by):
                 task.check_cancelled()
         task.check_cancelled()
@@ -230,7 +230,7 @@ def test_who_asks_twice_is_heard_twice(new_task: NewTask) -> None:
 def test_a_task_that_is_over_is_asked_in_vain(new_task: NewTask) -> None:
     with new_task() as task:
         pass
-    task.ask_to_stop(request())
+    task._run.ask_to_stop(request())
     assert task.progress.cancel_request is None
 
 

@@ -18,7 +18,7 @@ from headway.worker.reporter import REPORTER
 from tests.puppet import Puppet, start_puppet
 
 STAGES = {"load": 1.0, "run": 3.0}
-IS_REPORTED = "headway.api.REPORTER.task('a') is not None"
+IS_REPORTED = "headway.api.REPORTER.find('a') is not None"
 # Every kind of thing that a task can report.
 REPORT_ALL = """
 from PIL import Image

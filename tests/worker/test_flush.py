@@ -220,7 +220,7 @@ def test_what_was_on_its_way_when_redis_died_is_sent_again_with_what_came_after_
     task.checkpoint({"done": 1})
     for message in ("on its way", "after it"):
         task.log(message)
-        wait_until(lambda: not task._outbox.has_news)  # taken by the reporter
+        wait_until(lambda: not task._run.outbox.has_news)  # taken by the reporter
     os.kill(pid, signal.SIGKILL)  # what it had not read yet is gone with it
     task.flush()
     assert [entry.message for entry in logs().entries] == ["on its way", "after it"]
@@ -243,12 +243,12 @@ def test_the_log_entries_that_wait_are_bounded_and_what_was_dropped_is_counted(
     monkeypatch.setenv("HEADWAY_REDIS_URL", server.url)  # where nobody listens yet
     task = headway.task("t", task_id="a")
     said = say_much(task)
-    assert len(task._outbox._entries) <= 1_250
-    wait_until(lambda: not task._outbox.has_news)  # the reporter has taken them, and cannot deliver
+    assert len(task._run.outbox._entries) <= 1_250
+    wait_until(lambda: not task._run.outbox.has_news)  # the reporter has taken them, and cannot deliver
     task.log("the last one")
     with pytest.raises(StoreUnavailableError):
         task.flush(0.3)
-    assert len(task._outbox._entries) == 0
+    assert len(task._run.outbox._entries) == 0
     server.ensure()
     task.flush()
     page = logs()
@@ -293,7 +293,7 @@ def test_what_is_said_after_the_end_is_stored_or_refused_and_never_swallowed(
 ) -> None:
     task = headway.task("t", task_id="a")
     task.complete()
-    wait_until(lambda: REPORTER.task("a") is None)
+    wait_until(lambda: REPORTER.find("a") is None)
     try:
         task.log("saved to cat.png")
         task.checkpoint({"done": True})

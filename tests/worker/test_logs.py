@@ -191,8 +191,8 @@ class TestLogHandler:
 
 def entries(task: Task) -> tuple[LogEntry, ...]:
     """Take what waits to be stored of a task, before its reporter does."""
-    with task._lock:
-        return task._outbox.take()[1]
+    with task._run._lock:
+        return task._run.outbox.take()[1]
 
 
 def written(*texts: str, seconds: float = 0.0) -> list[tuple[str, str]]:

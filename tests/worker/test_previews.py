@@ -404,7 +404,7 @@ def test_at_most_one_picture_a_second_is_encoded(new_task: Callable[..., Task]) 
             next(steps)
             task.preview(gray(0))
             time.sleep(0.01)
-        slot = task._outbox.previews
+        slot = task._run.outbox.previews
         assert 2 <= len(slot._generator.history) <= 3
 
 
@@ -442,7 +442,7 @@ def test_a_bad_picture_is_warned_about_once_and_the_next_good_one_is_shown(
     with new_task() as task:
         for _ in task.track(range(3), stage="generation"):
             task.preview(make(), now=True)
-            slot = task._outbox.previews
+            slot = task._run.outbox.previews
             wait_until(lambda: slot._offered is None and not slot._is_encoding)  # noqa: B023
         before = task.progress.preview_url
         task.preview(gray(200, size=300), now=True)
@@ -476,10 +476,10 @@ def test_an_encoder_that_fails_ends_neither_the_thread_nor_the_task(
 def test_a_task_of_a_parent_process_takes_no_pictures(new_task: Callable[..., Task]) -> None:
     with new_task() as task:
         task.preview(gray(10), now=True)
-        task._is_detached, history = True, task._outbox.previews._newest
+        task._run._is_detached, history = True, task._run.outbox.previews._newest
         task.preview(gray(20))
-        task._is_detached = False
-        assert task._outbox.previews._newest is history
+        task._run._is_detached = False
+        assert task._run.outbox.previews._newest is history
 
 
 def test_a_reporter_that_is_closed_has_no_thread_left(

@@ -111,10 +111,10 @@ def test_a_finished_task_is_forgotten_once_it_is_stored(
     new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
 ) -> None:
     tasks = [new_task() for _ in range(50)]
-    assert all(reporter.task(task.task_id) is task for task in tasks)
+    assert all(reporter.find(task.task_id) is task._run for task in tasks)
     for task in tasks:
         task.complete()
-    wait_until(lambda: not any(reporter.task(task.task_id) for task in tasks))
+    wait_until(lambda: not any(reporter.find(task.task_id) for task in tasks))
     sender = reporter._sender
     assert sender is not None
     wait_until(lambda: sender.is_idle)
@@ -379,7 +379,7 @@ def test_a_task_that_a_newer_attempt_took_up_goes_quiet(
     newer = replace(task.progress, attempt=2, seq=task.progress.seq + 100)
     reporter.call(lambda tracker: tracker.store.write([Report(task=newer, run="another")]))
     task.update(0.5)
-    wait_until(lambda: reporter.task(task.task_id) is None)
+    wait_until(lambda: reporter.find(task.task_id) is None)
     assert "was taken up by another run of the same id" in caplog.text
     task.update(0.75)
     assert stored(task) == newer
@@ -401,8 +401,8 @@ def test_tasks_that_can_never_be_delivered_are_bounded(
     for task in tasks:
         task.complete()
     wait_until(lambda: len(reporter._tasks) == 20)
-    assert reporter.task("t-49") is tasks[49]
-    assert reporter.task("t-0") is None
+    assert reporter.find("t-49") is tasks[49]._run
+    assert reporter.find("t-0") is None
     reporter.flush(0.1)
     reporter._tasks.clear()  # nothing to wait for at the close
     reporter.close()
@@ -461,7 +461,7 @@ def test_of_two_runs_of_one_id_the_later_goes_on_and_the_other_goes_quiet(
     second.update(0.25)
     assert elsewhere.flush() == []
     first.update(0.75)
-    wait_until(lambda: reporter.task("two") is None)
+    wait_until(lambda: reporter.find("two") is None)
     assert "was taken up by another run of the same id" in caplog.text
     found = stored(second)
     assert found is not None
@@ -489,7 +489,8 @@ def test_one_state_that_does_not_encode_costs_only_its_own_task(
     new_task: NewTask, reporter: Reporter, stored: Stored, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, healthy = new_task(), new_task()
-    broken._state = replace(broken._state, name="\udce9")
+    stages = broken._run._stages
+    stages.state = replace(stages.state, name="\udce9")
     broken.update(0.5)
     healthy.update(0.5)
     assert reporter.flush() == []

@@ -545,7 +545,7 @@ class TestDelivery:
                 deliver_samples(sampler, has_news=has_news, connect=connect, lost=lambda: None)
             )
             await eventually(lambda: [redis.zcard(keys.resources(name)) for name in "abcde"] == [2] * 5)
-            assert sampler.news() == []
+            await eventually(lambda: sampler.news() == [])
             await asyncio.sleep(0.05)
             assert not has_news.is_set(), "it waits until there is more"
             delivery.cancel()

@@ -10,14 +10,14 @@ from headway.errors import StoreError
 
 if TYPE_CHECKING:
     from headway.tracker import ProgressTracker
-    from headway.worker.task import Task
+    from headway.worker.run import TaskRun
 
 FIRST_RETRY_S = 0.1
 MAX_RETRY_S = 1.0
 
 
 async def follow_cancels(
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, TaskRun],
     *,
     is_added: asyncio.Event,
     connect: Callable[[], Awaitable[ProgressTracker]],
@@ -52,7 +52,7 @@ async def follow_cancels(
             retry_s = min(MAX_RETRY_S, 2 * retry_s)
 
 
-async def _tell(tasks: Mapping[str, Task], task_ids: Iterable[str], tracker: ProgressTracker) -> None:
+async def _tell(tasks: Mapping[str, TaskRun], task_ids: Iterable[str], tracker: ProgressTracker) -> None:
     for task_id, request in (await tracker.store.cancels.read(task_ids)).items():
         task = tasks.get(task_id)
         if task is not None:

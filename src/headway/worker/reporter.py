@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from headway.store.reports import Attached
     from headway.tracker import ProgressTracker
+    from headway.worker.run import TaskRun
     from headway.worker.sender import Sender
-    from headway.worker.task import Task
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Reporter:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, TaskRun] = {}
         self._listeners = Listeners()
         self._thread: threading.Thread | None = None
         self._is_ready = threading.Event()
@@ -84,7 +84,7 @@ class Reporter:
 
     # What tasks and views call, from any thread.
 
-    def add(self, task: Task) -> None:
+    def add(self, task: TaskRun) -> None:
         """Report a task from now on, until it is over and stored."""
         with self._lock:
             self._start()
@@ -96,7 +96,7 @@ class Reporter:
             warn_superseded(task.task_id)
         self.wake()
 
-    def take_back(self, task: Task) -> None:
+    def take_back(self, task: TaskRun) -> None:
         """Report a task that is over once more, unless another run has its id."""
         with self._lock:
             self._start()
@@ -104,8 +104,8 @@ class Reporter:
                 task.fence()
         self.wake()
 
-    def task(self, task_id: str) -> Task | None:
-        """Return the task of that id that this process reports."""
+    def find(self, task_id: str) -> TaskRun | None:
+        """Return the run of the task of that id, where this process reports it."""
         return self._tasks.get(task_id)
 
     def wake(self) -> None:
@@ -401,7 +401,7 @@ class Reporter:
         """Name the templates of the tasks that are not over."""
         return {task.template_id for task in list(self._tasks.values()) if not task.is_over}
 
-    def _retire(self, task: Task) -> None:
+    def _retire(self, task: TaskRun) -> None:
         """Report a task that is over no more, unless something was said of it meanwhile."""
         with self._lock:
             if self._tasks.get(task.task_id) is not task or not task.is_delivered:
@@ -409,7 +409,7 @@ class Reporter:
             del self._tasks[task.task_id]
         self._listeners.forget({task.task_id})
 
-    def _drop(self, task: Task) -> None:
+    def _drop(self, task: TaskRun) -> None:
         with self._lock:
             if self._tasks.get(task.task_id) is not task:
                 return

@@ -22,7 +22,7 @@ from headway.store.reports import Refusal, Report
 
 if TYPE_CHECKING:
     from headway.tracker import ProgressTracker
-    from headway.worker.task import Task
+    from headway.worker.run import TaskRun
 
 FIRST_RETRY_S = 0.1
 # A worker must be back before its lease, which counts anew after a restart of Redis, is missed.
@@ -56,12 +56,12 @@ class Sender:
     def __init__(
         self,
         worker: str,
-        tasks: Mapping[str, Task],
+        tasks: Mapping[str, TaskRun],
         *,
         connect: Callable[[], Awaitable[ProgressTracker]],
         lost: Callable[[], None],
-        retire: Callable[[Task], None],
-        drop: Callable[[Task], None],
+        retire: Callable[[TaskRun], None],
+        drop: Callable[[TaskRun], None],
     ) -> None:
         self._worker = worker
         self._tasks = tasks
@@ -69,7 +69,7 @@ class Sender:
         self._lost = lost
         self._retire = retire
         self._drop = drop
-        self._unsent: dict[str, tuple[Task, Report]] = {}
+        self._unsent: dict[str, tuple[TaskRun, Report]] = {}
         self._wake = asyncio.Event()
         self._is_sending = False
         self._renewed_at: float | None = None
@@ -79,7 +79,7 @@ class Sender:
         """Whether nothing waits to be sent."""
         return not (self._unsent or self._is_sending)
 
-    def put(self, task: Task, report: Report) -> None:
+    def put(self, task: TaskRun, report: Report) -> None:
         """Take a task's newest report, with what an older one holds that could not be sent yet."""
         _, older = self._unsent.get(task.task_id, (task, None))
         self._unsent[task.task_id] = task, report.after(older)
@@ -144,12 +144,12 @@ class Sender:
             self._renewed_at = None
             await tracker.store.leases.release(self._worker)
 
-    def _put_back(self, some: dict[str, tuple[Task, Report]]) -> None:
+    def _put_back(self, some: dict[str, tuple[TaskRun, Report]]) -> None:
         for task_id, (task, report) in some.items():
             newer = self._unsent.get(task_id)
             self._unsent[task_id] = (newer[0], newer[1].after(report)) if newer else (task, report)
 
-    async def _send_each(self, some: dict[str, tuple[Task, Report]]) -> None:
+    async def _send_each(self, some: dict[str, tuple[TaskRun, Report]]) -> None:
         for task_id, entry in some.items():
             try:
                 await self._send({task_id: entry})
@@ -161,7 +161,7 @@ class Sender:
                     entry[0].give_up(error)
                     self._drop(entry[0])
 
-    async def _send(self, some: dict[str, tuple[Task, Report]]) -> None:
+    async def _send(self, some: dict[str, tuple[TaskRun, Report]]) -> None:
         if not (some or self._tasks):
             return
         tracker = await self._connect()
@@ -175,7 +175,7 @@ class Sender:
         if has_new:
             await tracker.store.prune()
 
-    async def _write(self, tracker: ProgressTracker, some: dict[str, tuple[Task, Report]]) -> None:
+    async def _write(self, tracker: ProgressTracker, some: dict[str, tuple[TaskRun, Report]]) -> None:
         # Before the states: a record that is stored twice is learned once, one that is not stored is lost.
         await tracker.store.history.add([report.record for _, report in some.values() if report.record])
         refused = await tracker.store.write([report for _, report in some.values()])
@@ -188,7 +188,7 @@ class Sender:
             if task.is_over:
                 self._retire(task)
 
-    def _resolve(self, task: Task, report: Report, refusal: Refusal) -> None:
+    def _resolve(self, task: TaskRun, report: Report, refusal: Refusal) -> None:
         """Go on after a refusal: number the next state after what another writer stored."""
         if refusal.is_same_run:  # somebody changed a stage of it from outside, or called it lost
             task.rebase(attempt=refusal.attempt, seq=refusal.seq)
@@ -208,7 +208,7 @@ class Sender:
         self._put_back({task.task_id: (task, report)})
 
 
-def _slices(some: Mapping[str, tuple[Task, Report]]) -> list[list[str]]:
+def _slices(some: Mapping[str, tuple[TaskRun, Report]]) -> list[list[str]]:
     """Cut what is to be sent into parts that travel together."""
     slices: list[list[str]] = [[]]
     size_bytes = 0
