@@ -40,12 +40,13 @@ function render({ model, el, signal }: RenderProps): () => void {
   return () => life.abort();
 }
 
-/** JPEG bytes per task id, as a view or a bare buffer, depending on the front end. */
+/** Per task id its media type and its bytes, as a view or a bare buffer, depending on the front end. */
 function takePreviews(previews: unknown, store: TaskStore): void {
   if (!isRecord(previews)) return;
-  for (const [taskId, bytes] of Object.entries(previews)) {
-    const copy = copied(bytes);
-    if (copy !== null) store.pictureFromKernel(taskId, new Blob([copy], { type: "image/jpeg" }));
+  for (const [taskId, preview] of Object.entries(previews)) {
+    if (!isRecord(preview) || typeof preview.media_type !== "string") continue;
+    const copy = copied(preview.data);
+    if (copy !== null) store.pictureFromKernel(taskId, new Blob([copy], { type: preview.media_type }));
   }
 }
 

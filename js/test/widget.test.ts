@@ -57,6 +57,8 @@ beforeEach(() => {
 });
 afterEach(restoreNetwork);
 
+const jpeg = (data: unknown) => ({ media_type: "image/jpeg", data });
+
 describe("the widget without a server", () => {
   it("draws what the kernel sends, and what it sends later", () => {
     const { model, el, cleanUp } = rendered({ task_ids: [ID], states: { [ID]: running() }, previews: {} });
@@ -86,7 +88,7 @@ describe("the widget without a server", () => {
     });
     vi.advanceTimersByTime(20);
     for (const byte of [1, 2]) {
-      model.set("previews", { [ID]: new DataView(new Uint8Array([0xff, 0xd8, byte]).buffer) });
+      model.set("previews", { [ID]: jpeg(new DataView(new Uint8Array([0xff, 0xd8, byte]).buffer)) });
       await vi.advanceTimersByTimeAsync(500);
     }
     expect(el.querySelectorAll("img")).toHaveLength(1);
@@ -104,19 +106,35 @@ describe("the widget without a server", () => {
       states: { [ID]: running({ preview_url: null }) },
     });
     vi.advanceTimersByTime(20);
-    model.set("previews", { [ID]: new ArrayBuffer(3) });
+    model.set("previews", { [ID]: jpeg(new ArrayBuffer(3)) });
     await vi.advanceTimersByTimeAsync(50);
     const first = el.querySelector("img");
     HTMLImageElement.prototype.decode = () => Promise.reject(new DOMException("not an image"));
-    model.set("previews", { [ID]: new ArrayBuffer(4) });
+    model.set("previews", { [ID]: jpeg(new ArrayBuffer(4)) });
     await vi.advanceTimersByTimeAsync(50);
     expect(first).not.toBeNull();
     expect(el.querySelector("img")).toBe(first);
     cleanUp();
   });
 
+  it("shows the end of a text", async () => {
+    const { model, el, cleanUp } = rendered({
+      task_ids: [ID],
+      states: { [ID]: running({ preview_url: null }) },
+    });
+    vi.advanceTimersByTime(20);
+    const data = new DataView(new TextEncoder().encode("Once upon").buffer);
+    model.set("previews", { [ID]: { media_type: "text/plain; charset=utf-8", data } });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(el.querySelector(".hw-preview")?.textContent).toContain("Once upon");
+    cleanUp();
+  });
+
   it("survives traits that are not what they should be", () => {
-    const { el, cleanUp } = rendered({ task_ids: [1, null, "../x"], states: "x", previews: { [ID]: "x" } });
+    const none = { task_ids: [1, null, "../x"], states: "x", previews: { [ID]: "x" } };
+    const { model, el, cleanUp } = rendered(none);
+    expect(el.querySelector(".hw-none")).not.toBeNull();
+    model.set("previews", { [ID]: { media_type: 1, data: new ArrayBuffer(1) }, b: jpeg("x") });
     expect(el.querySelector(".hw-none")).not.toBeNull();
     cleanUp();
   });

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headway.analysis.filters import Moment, Names
+    from headway.store.previews import StoredPreview
     from headway.tracker import ProgressTracker
     from headway.worker.previews.options import PreviewOptions
 
@@ -401,7 +402,7 @@ def _display(states: list[TaskProgress]) -> None:
     running = {state.task_id for state in states if not state.status.is_over}
     output = display(widget, display_id=True)  # type: ignore[no-untyped-call]  # IPython's has no annotations
 
-    def receive(states: list[TaskProgress], previews: dict[str, bytes]) -> None:
+    def receive(states: list[TaskProgress], previews: dict[str, StoredPreview]) -> None:
         widget.receive(states, previews)
         over = {state.task_id for state in states if state.status.is_over}
         if over & running:

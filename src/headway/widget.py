@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import msgspec
@@ -18,6 +18,9 @@ import traitlets
 
 from headway.models import TaskProgress
 from headway.settings import Settings
+
+if TYPE_CHECKING:
+    from headway.store.previews import StoredPreview
 
 #: Drawn by the JupyterLab extension, also after a reload, a kernel restart, and in an untrusted notebook.
 MIME_TYPE = "application/vnd.headway.tasks+json"
@@ -29,6 +32,8 @@ INTERVAL_S = 0.1
 INTERVAL_WITH_SERVER_S = 1.0
 # Every message carries all tasks of the widget: many tasks, fewer messages.
 TASKS_PER_INTERVAL = 10
+# So does every message of the previews: they take so much of the comm, and no more.
+PREVIEW_BYTES_S = 2_000_000
 
 
 class TaskWidget(anywidget.AnyWidget):
@@ -56,6 +61,9 @@ class TaskWidget(anywidget.AnyWidget):
         self._newest = {state.task_id: state for state in states}
         self._sent_at = time.monotonic()
         self._has_news = False
+        self._previews: dict[str, StoredPreview] = {}
+        self._previews_sent_at = 0.0
+        self._has_previews = False
         super().__init__(task_ids=list(task_ids), states=_plain(self._newest), **kwargs)
 
     def __repr__(self) -> str:
@@ -69,7 +77,7 @@ class TaskWidget(anywidget.AnyWidget):
             bundle[0][MIME_TYPE] = {"task_ids": self.task_ids, "states": _plain(self._newest)}
         return bundle
 
-    def receive(self, states: list[TaskProgress], previews: dict[str, bytes]) -> None:
+    def receive(self, states: list[TaskProgress], previews: dict[str, StoredPreview]) -> None:
         """Take what the reporter has that is new, and send it when it is time to.
 
         Parameters
@@ -77,10 +85,8 @@ class TaskWidget(anywidget.AnyWidget):
         states
             The newest states of some of the widget's tasks; none, when it is only time to look at the clock.
         previews
-            JPEG bytes by task.
+            The newest of each task that has a new one.
         """
-        if previews and not self._has_server:
-            self.previews = {**self.previews, **previews}
         self._newest |= {state.task_id: state for state in states}
         self._has_news = self._has_news or bool(states)
         interval_s = INTERVAL_WITH_SERVER_S if self._has_server else INTERVAL_S
@@ -90,6 +96,22 @@ class TaskWidget(anywidget.AnyWidget):
         if self._has_news and is_due:
             self._sent_at, self._has_news = now, False
             self.states = _plain(self._newest)
+        if not self._has_server:
+            self._previews |= previews
+            self._has_previews = self._has_previews or bool(previews)
+            self._send_previews(now)
+
+    def _send_previews(self, now: float) -> None:
+        size_bytes = sum(len(preview.data) for preview in self._previews.values())
+        is_due = now - self._previews_sent_at >= size_bytes / PREVIEW_BYTES_S
+        # Nobody calls again once all are over.
+        is_last = all(state.status.is_over for state in self._newest.values())
+        if self._has_previews and (is_due or is_last):
+            self._previews_sent_at, self._has_previews = now, False
+            self.previews = {
+                task_id: {"media_type": preview.media_type, "data": preview.data}
+                for task_id, preview in self._previews.items()
+            }
 
 
 def _plain(states: dict[str, TaskProgress]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from headway.models import TaskProgress, TaskStatus
 from headway.stages import STAGE_DEFINITIONS
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
+from headway.store.previews import StoredPreview
 from headway.store.reports import Report
 from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
@@ -56,7 +57,7 @@ def test_a_listener_hears_of_the_tasks_of_other_processes(
     wait_until: WaitUntil,
 ) -> None:
     heard: list[TaskProgress] = []
-    pictures: dict[str, bytes] = {}
+    pictures: dict[str, StoredPreview] = {}
     reporter.listen(lambda states, previews: (heard.extend(states), pictures.update(previews)), ["far-1"])
     script = (
         "import headway; from PIL import Image\n"
@@ -68,7 +69,7 @@ def test_a_listener_hears_of_the_tasks_of_other_processes(
     process.communicate("\n", timeout=30)
     wait_until(lambda: heard[-1].status is TaskStatus.COMPLETED)
     wait_until(lambda: not reporter._listeners)
-    assert pictures["far-1"].startswith(b"\xff\xd8")
+    assert pictures["far-1"].data.startswith(b"\xff\xd8")
 
 
 def test_a_listener_hears_that_the_worker_of_another_process_is_gone(

@@ -80,9 +80,9 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         return self.facts.number
 
     @property
-    def is_image(self) -> bool:
-        """Whether it is a picture rather than a text."""
-        return self.facts.media_type.startswith("image/")
+    def stored(self) -> StoredPreview:
+        """What is read of it once it is stored."""
+        return StoredPreview(data=self.data, media_type=self.facts.media_type)
 
     def after(self, older: Preview | None) -> Preview:
         """Take the place of an older one that was never stored: what left for it leaves for this one."""
@@ -114,11 +114,6 @@ class StoredPreview(msgspec.Struct, frozen=True, kw_only=True):
 
     data: bytes
     media_type: str = JPEG
-
-    @property
-    def is_image(self) -> bool:
-        """Whether it is a picture rather than a text."""
-        return self.media_type.startswith("image/")
 
 
 async def read(commands: Commands, task_id: str, number: int) -> StoredPreview | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from headway.diagnostics import warn_once
 from headway.models import TaskProgress
 
+if TYPE_CHECKING:
+    from headway.store.previews import StoredPreview
+
 #: Called on the reporter's thread with the states and the previews that are new, at each look also with none.
-Listener = Callable[[list[TaskProgress], dict[str, bytes]], None]
+Listener = Callable[[list[TaskProgress], "dict[str, StoredPreview]"], None]
 
 
 class Listeners:
@@ -31,7 +35,7 @@ class Listeners:
         """Return the tasks that somebody waits for."""
         return {task_id for _, ids in list(self._entries) for task_id in ids}
 
-    def tell(self, states: list[TaskProgress], previews: dict[str, bytes]) -> None:
+    def tell(self, states: list[TaskProgress], previews: dict[str, StoredPreview]) -> None:
         """Tell each listener what is new of its own tasks; one that fails is told no more."""
         for entry in list(self._entries):
             listener, ids = entry

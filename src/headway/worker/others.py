@@ -12,6 +12,7 @@ from headway.models import TaskProgress
 from headway.worker.listeners import Listeners
 
 if TYPE_CHECKING:
+    from headway.store.previews import StoredPreview
     from headway.tracker import ProgressTracker
 
 POLL_S = 0.5
@@ -22,6 +23,7 @@ async def follow_others(
     *,
     mine: Collection[str],
     is_active: asyncio.Event,
+    with_previews: bool,
     connect: Callable[[], Awaitable[ProgressTracker]],
     lost: Callable[[], None],
 ) -> None:
@@ -33,6 +35,8 @@ async def follow_others(
         The tasks of this process, as they are at each look.
     is_active
         Set while there are tasks or listeners.
+    with_previews
+        Whether the listeners need the previews themselves: where no server can be asked for them.
     connect
         Gives the tracker, connected.
     lost
@@ -51,7 +55,7 @@ async def follow_others(
             stored = await tracker.read(wanted)
             newer = {i: s for i, s in stored.items() if s.seq > seen.get(i, -1)}
             states = [TaskProgress.from_json(found.data) for found in newer.values()]
-            previews = await _fetch_previews(tracker, states)
+            previews = await _fetch_previews(tracker, states) if with_previews else {}
         except StoreError:
             lost()
             continue
@@ -63,12 +67,12 @@ async def follow_others(
         listeners.forget({state.task_id for state in states if state.status.is_over})
 
 
-async def _fetch_previews(tracker: ProgressTracker, states: list[TaskProgress]) -> dict[str, bytes]:
+async def _fetch_previews(tracker: ProgressTracker, states: list[TaskProgress]) -> dict[str, StoredPreview]:
     previews = {}
     for state in states:
         if state.preview_url is not None:
             number = int(state.preview_url.rpartition("/")[2])
             preview = await tracker.store.read_preview(state.task_id, number)
-            if preview is not None and preview.is_image:
-                previews[state.task_id] = preview.data
+            if preview is not None:
+                previews[state.task_id] = preview
     return previews

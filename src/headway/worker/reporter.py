@@ -29,6 +29,7 @@ from headway.worker.resources.sampler import Sampler
 if TYPE_CHECKING:
     import asyncio
 
+    from headway.store.previews import StoredPreview
     from headway.store.reports import Attached
     from headway.tracker import ProgressTracker
     from headway.worker.run import TaskRun
@@ -289,6 +290,7 @@ class Reporter:
             self._listeners,
             mine=self._tasks.keys(),
             is_active=self._is_active,
+            with_previews=not self._settings.has_server,
             connect=self._connected,
             lost=self._disconnected,
         )
@@ -362,7 +364,7 @@ class Reporter:
         """Take what is new of every task, tell the listeners, and hand it to the sender."""
         assert self._sender is not None
         states: list[TaskProgress] = []
-        previews: dict[str, bytes] = {}
+        previews: dict[str, StoredPreview] = {}
         ttl_s = self._settings.ttl_s
         for task in list(self._tasks.values()):
             if task.is_stored and now - task.stored_at > ttl_s * RENEW_SHARE:
@@ -374,8 +376,8 @@ class Reporter:
                 continue
             if report is not None:
                 states.append(report.task)
-                if report.preview is not None and report.preview.is_image:
-                    previews[task.task_id] = report.preview.data
+                if report.preview is not None:
+                    previews[task.task_id] = report.preview.stored
                 self._sender.put(task, report)
         if self._is_added and self._has_new is not None and self._has_any is not None:
             self._is_added = False
