@@ -234,7 +234,8 @@ class Task:
               torch on any device, of shape ``(C, H, W)``: of uint8, bool, or floats from 0 to 1 or from -1
               to 1. With a batch axis in front, the first four are shown;
             - latents of 4 or 16 channels, ``(C, H, W)``, ``(N, C, H, W)`` or ``(N, C, frames, H, W)``, or
-              packed ones of a square picture, ``(1, tokens, 64)``;
+              packed ones of a square picture, ``(1, tokens, 64)``, of at least 1,024 tokens unless `latent`
+              names their family;
             - the bytes of a PNG, JPEG or WebP image, of at most 64 million pixels;
             - a matplotlib figure, which is drawn here, in the 20 to 100 ms that this takes, and so rarely
               that it stays within the budget;

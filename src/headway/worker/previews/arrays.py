@@ -32,6 +32,8 @@ MAX_TILES = 4
 CHANNELS = frozenset({1, 3, 4})
 # Diffusers' FLUX and Qwen pipelines keep latents as tokens, 2 × 2 positions of 16 channels each.
 PACKED_CHANNELS = 64
+# Those of 512 × 512 pixels; fewer rows of 64 are taken for a small picture, unless the family is named.
+MIN_TOKENS = 1_024
 # A picture from 0 to 1 that was scaled with a smooth filter may be a little below 0.
 UNDERSHOOT = 0.05
 # Floats as large are meant from 0 to 255: no picture from 0 to 1 is that bright.
@@ -204,7 +206,8 @@ def find_axes(shape: tuple[int, ...], *, channels_first: bool, family: str | Non
     wanted = {len(latents.FAMILIES[family].factors)} if family else CHANNELS | latents.LATENT_CHANNELS
     side = round(shape[-2] ** 0.5) if len(shape) == 3 else 0
     is_packed = len(shape) == 3 and shape[-1] == PACKED_CHANNELS and side * side == shape[-2]
-    if is_packed and (shape[0] == 1 or family is not None) and 16 in wanted:
+    is_plain = family is None and (shape[0] != 1 or shape[-2] < MIN_TOKENS)
+    if is_packed and not is_plain and 16 in wanted:
         return "NLC"
     if len(shape) == 5:
         return next((axes for axes, at in (("NCTHW", 1), ("NTCHW", 2)) if shape[at] in wanted), None)
