@@ -26,8 +26,6 @@ from headway.timestamps import Timestamp
 
 # What is looked at together when few of many tasks fit a filter.
 MIN_SCAN = 200
-# Of 300 records of 1.5 kB each.
-TEMPLATES_AT_ONCE = 10
 # What JSON's readers, JavaScript's among them, can count to.
 MAX_LOG_ID = 2**53
 
@@ -223,13 +221,8 @@ class TaskReader:
             When Redis does not answer.
         """
         history = self.store.history
-        names = await history.templates() if template_ids is None else list(template_ids)
-        records: list[bytes] = []
-        for first in range(0, len(names), TEMPLATES_AT_ONCE):
-            found = await history.newest(names[first : first + TEMPLATES_AT_ONCE])
-            for of_template in found.values():
-                records += dict.fromkeys(of_template)
-        return records
+        found = await history.newest(await history.templates() if template_ids is None else template_ids)
+        return [record for records in found.values() for record in dict.fromkeys(records)]
 
     async def _summaries(self, task_ids: Sequence[str]) -> list[TaskSummary]:
         """Read summaries in the order of the ids; entries of tasks that are gone leave the list."""

@@ -50,8 +50,6 @@ OTHERS_S = 5.0
 REFRESH_S = 2.0
 # A template like which none has run borrows from so many others, so many of the newest runs of each.
 OTHER_TEMPLATES, OTHER_RUNS = 20, 10
-# Of 300 records of 1.5 kB each.
-TEMPLATES_AT_ONCE = 10
 # Learning a run takes a third of a millisecond.
 LEARNED_AT_ONCE = 10
 
@@ -365,15 +363,12 @@ class _Past:
             newest = await self._history.newest(others, OTHER_RUNS)
             await _learn(predictor, [data for records in newest.values() for data in records])
             self._has_others = True
-        wanted = [name for name in stored if name in templates]
         # Those of dropped templates are looked at from the beginning, should they come back.
-        positions = {name: self._positions.get(name, BEGINNING) for name in wanted}
-        for first in range(0, len(wanted), TEMPLATES_AT_ONCE):
-            some = {name: positions[name] for name in wanted[first : first + TEMPLATES_AT_ONCE]}
-            for name, records in (await self._history.after(some)).items():
-                await _learn(predictor, [data for _, data in records])
-                if records:
-                    positions[name] = records[-1][0]
+        positions = {name: self._positions.get(name, BEGINNING) for name in stored if name in templates}
+        async for name, records in self._history.after(positions):
+            await _learn(predictor, [data for _, data in records])
+            if records:
+                positions[name] = records[-1][0]
         self._positions = dict.fromkeys(templates, BEGINNING) | positions
 
 

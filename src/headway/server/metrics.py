@@ -30,8 +30,6 @@ LOOK_S = 5.0
 # fifth of a second, so many in one round trip.
 COUNT_S, ASKED_S = 15.0, 150.0
 COUNTED, COUNTED_AT_ONCE = 5_000, 100
-# Templates whose records are read in one round trip.
-TEMPLATES_AT_ONCE = 50
 # A record may be stored twice, a moment apart.
 REMEMBERED = 1_000
 OTHER_CATEGORY = "other"
@@ -165,16 +163,13 @@ class Metrics:
     async def _read_records(self) -> None:
         history = self._tracker.store.history
         names = await history.templates()
-        positions = {name: self._positions.get(name, self._started_at) for name in names}
-        self._positions = positions
-        for first in range(0, len(names), TEMPLATES_AT_ONCE):
-            some = {name: positions[name] for name in names[first : first + TEMPLATES_AT_ONCE]}
-            for name, records in (await history.after(some)).items():
-                for position, data in records:
-                    positions[name] = position
-                    record = decode_record(data)
-                    if record is not None:
-                        self._take(record)
+        self._positions = {name: self._positions.get(name, self._started_at) for name in names}
+        async for name, records in history.after(self._positions):
+            for position, data in records:
+                self._positions[name] = position
+                record = decode_record(data)
+                if record is not None:
+                    self._take(record)
 
     def _take(self, record: TaskHistory) -> None:
         key = record.task_id, record.attempt, float(record.finished_at)

@@ -6,7 +6,7 @@ apart by the task, its attempt and its end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from headway.records import TaskHistory
@@ -18,6 +18,8 @@ KEPT_RECORDS = 300
 # Beyond it the template whose last task ended first is dropped with all its records: 60,000 records of
 # 1.5 kB are 90 MB.
 KEPT_TEMPLATES = 200
+# So many are read in one round trip: 300 records of 1.5 kB each.
+TEMPLATES_AT_ONCE = 10
 # Streams number their entries by the server's clock; this is before all of them.
 BEGINNING = "0-0"
 
@@ -68,14 +70,12 @@ class HistoryStore:
 
     async def newest(self, template_ids: Iterable[str], limit: int = KEPT_RECORDS) -> dict[str, list[bytes]]:
         """Read the newest records of some templates, as JSON, oldest first."""
-        found = await self._read(
-            {name: ("XREVRANGE", keys.history(name), "+", "-", "COUNT", limit) for name in template_ids}
-        )
-        return {name: [data for _, data in reversed(entries)] for name, entries in found.items()}
+        commands = [
+            (name, ("XREVRANGE", keys.history(name), "+", "-", "COUNT", limit)) for name in template_ids
+        ]
+        return {name: [data for _, data in reversed(found)] async for name, found in self._read(commands)}
 
-    async def after(
-        self, positions: Mapping[str, str], limit: int = KEPT_RECORDS
-    ) -> dict[str, list[tuple[str, bytes]]]:
+    def after(self, positions: Mapping[str, str]) -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
         """Read the records of some templates that came after a position in each.
 
         Parameters
@@ -83,24 +83,26 @@ class HistoryStore:
         positions
             By template, the position of the last one that was read; `BEGINNING` for none.
 
-        Returns
-        -------
-        dict
-            By template, position and JSON of each, oldest first.
+        Yields
+        ------
+        template_id, records
+            Position and JSON of each, oldest first.
         """
-        return await self._read(
-            {
-                name: ("XRANGE", keys.history(name), f"({position}", "+", "COUNT", limit)
+        return self._read(
+            [
+                (name, ("XRANGE", keys.history(name), f"({position}", "+", "COUNT", KEPT_RECORDS))
                 for name, position in positions.items()
-            }
+            ]
         )
 
-    async def _read(self, commands: dict[str, tuple[Any, ...]]) -> dict[str, list[tuple[str, bytes]]]:
-        rows = await self._commands.run(list(commands.values()))
-        return {
-            name: [(position.decode(), fields[b"record"]) for position, fields in entries]
-            for name, entries in zip(commands, rows, strict=True)
-        }
+    async def _read(
+        self, commands: Sequence[tuple[str, tuple[Any, ...]]]
+    ) -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
+        for first in range(0, len(commands), TEMPLATES_AT_ONCE):
+            some = commands[first : first + TEMPLATES_AT_ONCE]
+            rows = await self._commands.run([command for _, command in some])
+            for (name, _), entries in zip(some, rows, strict=True):
+                yield name, [(position.decode(), fields[b"record"]) for position, fields in entries]
 
     async def _drop_oldest(self, count: int) -> None:
         (names,) = await self._commands.run([("ZRANGE", keys.HISTORY_INDEX, 0, count - 1)])

@@ -64,15 +64,14 @@ async def follow_history(
                 await _learn(forecasts, await _others(tracker, wanted))
                 has_others = True
             since = {name: positions.get(name, BEGINNING) for name in wanted}
-            found = await tracker.store.history.after(since)
+            async for name, records in tracker.store.history.after(since):
+                positions[name] = records[-1][0] if records else since[name]
+                await _learn(forecasts, [data for _, data in records])
         except StoreError:
             lost()
             continue
         finally:
             looked_at = time.monotonic()
-        for name, records in found.items():
-            positions[name] = records[-1][0] if records else since[name]
-            await _learn(forecasts, [data for _, data in records])
         if len(positions) > MAX_TEMPLATES:
             positions = {name: positions[name] for name in wanted}
 
