@@ -30,7 +30,7 @@ LAYERS = (
     {"transitions", "analysis"},
     {"eta", "batch"},
     {"store"},
-    {"reader"},
+    {"reader", "learner"},
     {"tracker"},
     {"worker", "server"},
     {"widget"},

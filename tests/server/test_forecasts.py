@@ -20,6 +20,7 @@ from redis import Redis
 
 from headway import diagnostics
 from headway.estimates import Estimate, Figures, Span
+from headway.learner import REFRESH_S
 from headway.models import TaskProgress, TaskStatus
 from headway.records import StageRecord, TaskHistory
 from headway.server import forecasts as module
@@ -173,7 +174,7 @@ class TestLook:
             assert eta(redis, "a") is None
             await learn(tracker)
             await queue(tracker, "c", template="other")
-            await asyncio.sleep(module.REFRESH_S)
+            await asyncio.sleep(REFRESH_S)
             assert await forecasts.look(time.time()) == 3, "the other borrows from templates like it"
 
     async def test_what_does_not_change_is_not_written_again(self, open_forecasts: Any, redis: Redis) -> None:

@@ -21,10 +21,10 @@ from headway.diagnostics import settle, warn_once
 from headway.errors import StoreError
 from headway.estimates import Estimate, Span
 from headway.eta.submissions import submit
+from headway.learner import Learner
 from headway.models import StageStatus, TaskProgress, TaskStatus
-from headway.records import TaskHistory, decode_record, total_elapsed
+from headway.records import TaskHistory, total_elapsed
 from headway.server.open_tasks import OpenTask, OpenTasks
-from headway.store.history import BEGINNING
 from headway.store.reports import Report
 from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
@@ -46,12 +46,6 @@ NOTABLE_SHARE, NOTABLE_S = 0.02, 1.0
 NOTABLE_OUTSIDE = 0.1
 # An estimate that stands for so long is of a server that has gone.
 OTHERS_S = 5.0
-# How often the templates are looked at for what has become of their tasks.
-REFRESH_S = 2.0
-# A template like which none has run borrows from so many others, so many of the newest runs of each.
-OTHER_TEMPLATES, OTHER_RUNS = 20, 10
-# Learning a run takes a third of a millisecond.
-LEARNED_AT_ONCE = 10
 
 
 class Forecasts:
@@ -66,7 +60,7 @@ class Forecasts:
     def __init__(self, tracker: ProgressTracker) -> None:
         self._tracker = tracker
         self._open = OpenTasks(tracker)
-        self._past = _Past(tracker)
+        self._learner = Learner(self._learn)
         self._predictor: ETAPredictor | None = None
         self._told: dict[str, _Told] = {}
         # How far behind the first of the queue the last look came.
@@ -125,9 +119,9 @@ class Forecasts:
         self._tell(changed, now)
         if not self._open.followed:
             return 0
-        await self._past.learn(
-            self._predictor, {found.task.template_id for found in self._open.followed.values()}
-        )
+        templates = {found.task.template_id for found in self._open.followed.values()}
+        if self._learner.is_due(templates):
+            await self._learner.look(self._tracker.store.history, templates)
         await self._weigh()
         reports = await self._news(now)
         written = 0
@@ -172,6 +166,12 @@ class Forecasts:
         running = task.stage(task.current_stage) if task.current_stage else None
         if running is not None and running.status is StageStatus.IN_PROGRESS:
             self._predictor.progressed(task.task_id, running.id, running.progress, min(task.updated_at, now))
+
+    def _learn(self, records: Sequence[TaskHistory]) -> None:
+        assert self._predictor is not None
+        for record in records:
+            self._predictor.learn(record)
+        self._predictor.settle()
 
     async def _weigh(self) -> None:
         """Compare each new task with history; else the first estimate would do so for the whole queue."""
@@ -333,50 +333,3 @@ def _make_predictor() -> ETAPredictor:
     from headway.eta.predictor import ETAPredictor
 
     return ETAPredictor()
-
-
-class _Past:
-    """Brings what is stored of tasks that are over to a predictor.
-
-    Parameters
-    ----------
-    tracker
-        Knows where the records are.
-    """
-
-    def __init__(self, tracker: ProgressTracker) -> None:
-        self._history = tracker.store.history
-        self._positions: dict[str, str] = {}
-        self._has_others = False
-        self._refreshed_at: float | None = None
-
-    async def learn(self, predictor: ETAPredictor, templates: set[str]) -> None:
-        """Learn what is new of some templates, and once some runs of others."""
-        now = time.monotonic()
-        is_due = self._refreshed_at is None or now - self._refreshed_at >= REFRESH_S
-        if not (is_due or templates - self._positions.keys()):
-            return
-        self._refreshed_at = now
-        stored = await self._history.templates()
-        if not self._has_others:
-            others = [name for name in stored if name not in templates][:OTHER_TEMPLATES]
-            newest = await self._history.newest(others, OTHER_RUNS)
-            await _learn(predictor, [data for records in newest.values() for data in records])
-            self._has_others = True
-        # Those of dropped templates are looked at from the beginning, should they come back.
-        positions = {name: self._positions.get(name, BEGINNING) for name in stored if name in templates}
-        async for name, records in self._history.after(positions):
-            await _learn(predictor, [data for _, data in records])
-            if records:
-                positions[name] = records[-1][0]
-        self._positions = dict.fromkeys(templates, BEGINNING) | positions
-
-
-async def _learn(predictor: ETAPredictor, records: Sequence[bytes]) -> None:
-    known: list[TaskHistory] = [record for data in records if (record := decode_record(data)) is not None]
-    known.sort(key=lambda record: record.finished_at)
-    for first in range(0, len(known), LEARNED_AT_ONCE):
-        for record in known[first : first + LEARNED_AT_ONCE]:
-            predictor.learn(record)
-        predictor.settle()
-        await asyncio.sleep(0)

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from headway.errors import StoreError
-from headway.records import TaskHistory, decode_record
-from headway.store.history import BEGINNING
+from headway.learner import REFRESH_S, Learner
 from headway.worker.forecasts import Forecasts
 
 if TYPE_CHECKING:
     from headway.tracker import ProgressTracker
-
-# How often, while tasks run, it is looked for what other processes have finished.
-REFRESH_S = 2.0
-# A template like which none has run borrows from so many others, so many of the newest runs of each.
-OTHER_TEMPLATES, OTHER_RUNS = 20, 10
-# Learning a run takes half a millisecond; in between the reporter reports.
-LEARNED_AT_ONCE = 10
-MAX_TEMPLATES = 1_000
 
 
 async def follow_history(
@@ -46,45 +36,16 @@ async def follow_history(
     lost
         Called when the connection is gone.
     """
-    positions: dict[str, str] = {}
-    has_others = False
-    looked_at = 0.0
+    learner = Learner(forecasts.learn)
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout(REFRESH_S if templates() else None):
                 await is_new.wait()
         is_new.clear()
         wanted = templates()
-        is_due = time.monotonic() - looked_at >= REFRESH_S
-        if not wanted or not (is_due or wanted - positions.keys()):
+        if not wanted or not learner.is_due(wanted):
             continue
         try:
-            tracker = await connect()
-            if not has_others:
-                await _learn(forecasts, await _others(tracker, wanted))
-                has_others = True
-            since = {name: positions.get(name, BEGINNING) for name in wanted}
-            async for name, records in tracker.store.history.after(since):
-                positions[name] = records[-1][0] if records else since[name]
-                await _learn(forecasts, [data for _, data in records])
+            await learner.look((await connect()).store.history, wanted)
         except StoreError:
             lost()
-            continue
-        finally:
-            looked_at = time.monotonic()
-        if len(positions) > MAX_TEMPLATES:
-            positions = {name: positions[name] for name in wanted}
-
-
-async def _others(tracker: ProgressTracker, wanted: set[str]) -> list[bytes]:
-    names = [name for name in await tracker.store.history.templates(OTHER_TEMPLATES) if name not in wanted]
-    found = await tracker.store.history.newest(names, OTHER_RUNS)
-    return [data for records in found.values() for data in records]
-
-
-async def _learn(forecasts: Forecasts, records: list[bytes]) -> None:
-    known: list[TaskHistory] = [record for data in records if (record := decode_record(data)) is not None]
-    known.sort(key=lambda record: record.finished_at)
-    for first in range(0, len(known), LEARNED_AT_ONCE):
-        forecasts.learn(known[first : first + LEARNED_AT_ONCE])
-        await asyncio.sleep(0)

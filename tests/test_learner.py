@@ -1,0 +1,109 @@
+"""Following the history: what is new of one's own templates, and once a little of others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from headway import learner as module
+from headway.learner import OTHER_RUNS, Learner
+from headway.records import TaskHistory
+from headway.store import keys
+from headway.store.history import TEMPLATES_AT_ONCE
+from headway.timestamps import Timestamp
+
+OpenTracker = Callable[..., Any]
+
+
+def record(task_id: str, template_id: str = "t", *, at: float = 1_000.0) -> TaskHistory:
+    return TaskHistory(
+        task_id=task_id, template_id=template_id, submitted_at=Timestamp(at - 2), finished_at=Timestamp(at)
+    )
+
+
+def learning() -> tuple[Learner, list[str]]:
+    learned: list[str] = []
+    return Learner(lambda records: learned.extend(record.task_id for record in records)), learned
+
+
+def test_each_record_is_brought_once_in_the_order_of_the_ends(open_tracker: OpenTracker) -> None:
+    async def run() -> None:
+        learner, learned = learning()
+        async with open_tracker() as tracker:
+            history = tracker.store.history
+            await history.add([record("late", at=1_002.0), record("early", at=1_001.0)])
+            await learner.look(history, {"t"})
+            await history.add([record("new", at=1_003.0)])
+            await learner.look(history, {"t"})
+            await learner.look(history, {"t"})
+        assert learned == ["early", "late", "new"]
+
+    asyncio.run(run())
+
+
+def test_of_other_templates_the_newest_runs_are_brought_once(open_tracker: OpenTracker) -> None:
+    async def run() -> None:
+        learner, learned = learning()
+        async with open_tracker() as tracker:
+            history = tracker.store.history
+            runs = [record(f"o{number}", "other", at=1_000.0 + number) for number in range(OTHER_RUNS + 5)]
+            await history.add(runs)
+            await learner.look(history, {"t"})
+            assert learned == [run.task_id for run in runs[5:]]
+            await history.add([record("o", "other", at=2_000.0)])
+            await learner.look(history, {"t"})
+            assert len(learned) == OTHER_RUNS
+
+    asyncio.run(run())
+
+
+def test_more_templates_than_are_read_at_once_are_all_learned(open_tracker: OpenTracker) -> None:
+    async def run() -> None:
+        learner, learned = learning()
+        names = {f"template-{number}" for number in range(2 * TEMPLATES_AT_ONCE + 1)}
+        async with open_tracker() as tracker:
+            await tracker.store.history.add([record(name, name) for name in names])
+            await learner.look(tracker.store.history, names)
+        assert set(learned) == names
+
+    asyncio.run(run())
+
+
+def test_a_template_that_was_dropped_is_looked_at_from_the_beginning(
+    open_tracker: OpenTracker, redis: Redis
+) -> None:
+    async def run() -> None:
+        learner, learned = learning()
+        async with open_tracker() as tracker:
+            history = tracker.store.history
+            # As by a Redis whose clock was ahead.
+            redis.xadd(keys.history("t"), {"record": record("a").to_json()}, id="9999999999999-0")
+            redis.zadd(keys.HISTORY_INDEX, {"t": 1_000.0})
+            await learner.look(history, {"t"})
+            redis.delete(keys.history("t"), keys.HISTORY_INDEX)
+            await learner.look(history, {"t"})
+            await history.add([record("b")])
+            await learner.look(history, {"t"})
+        assert learned == ["a", "b"]
+
+    asyncio.run(run())
+
+
+def test_it_is_due_now_and_again_and_at_once_for_a_new_template(
+    open_tracker: OpenTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        learner, _ = learning()
+        assert learner.is_due({"t"})
+        async with open_tracker() as tracker:
+            await learner.look(tracker.store.history, {"t"})
+        assert not learner.is_due({"t"})
+        assert learner.is_due({"t", "new"})
+        monkeypatch.setattr(module, "REFRESH_S", 0.0)
+        assert learner.is_due({"t"})
+
+    asyncio.run(run())
