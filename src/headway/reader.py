@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from msgspec.structs import replace
 
 from headway import transitions
 from headway.checks import check_task_id
@@ -20,7 +19,7 @@ from headway.errors import TaskNotFoundError, UsageError
 from headway.logs import LogLevel, LogPage, parse_level
 from headway.models import TaskProgress, TaskStatus, TaskSummary, decode_summary, decode_task
 from headway.settings import Settings
-from headway.store.reports import Report, Stored
+from headway.store.reports import Stored
 from headway.store.tasks import MAX_PAGE, TaskStore
 from headway.timestamps import Timestamp
 
@@ -164,8 +163,7 @@ class TaskReader:
         for found in abandoned.values():
             task = decode_task(found.data)
             if task is not None:
-                lost = replace(transitions.lose(task, now=self._now()), seq=found.seq + 1)
-                reports.append(Report(task=lost, expected_seq=found.seq))
+                reports.append(found.followed_by(transitions.lose(task, now=self._now())))
         await self.store.write(reports)
         return await self.store.read(abandoned) if abandoned else {}
 

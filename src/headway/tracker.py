@@ -18,7 +18,7 @@ from headway.models import CancelRequest, Stage, StageStatus, TaskProgress, Task
 from headway.reader import TaskReader
 from headway.records import TaskHistory, history_of
 from headway.stages import StageManager, parse_stages
-from headway.store.reports import Attached, Report
+from headway.store.reports import Attached, Report, Stored
 from headway.store.tasks import TaskStore
 
 # So many writers can change one task at the same instant before one of them gives up: each round lets at
@@ -182,7 +182,8 @@ class ProgressTracker(TaskReader):
             )
             return transitions.derive_status(task, now=now)
 
-        return await self._change(task_id, change)
+        _, task = await self._change(task_id, change)
+        return task
 
     async def finish_task(
         self, task_id: str, status: TaskStatus | str = TaskStatus.COMPLETED, *, error: str | None = None
@@ -206,9 +207,10 @@ class ProgressTracker(TaskReader):
             When the task is over already.
         """
         end = _end_status(status)
-        return await self._change(
+        _, task = await self._change(
             task_id, lambda task: transitions.finish(task, end, now=self._now(), error=error)
         )
+        return task
 
     async def cancel(self, task_id: str, *, by: str) -> TaskStatus:
         """Ask for the end of a task.
@@ -247,11 +249,10 @@ class ProgressTracker(TaskReader):
             stored = await self.get_stored(task_id)
             if stored.worker != asked.worker:  # taken up, or found lost, in between
                 continue
-            task = transitions.cancel(TaskProgress.from_json(stored.data), request)
-            task = replace(task, seq=stored.seq + 1)
-            if not await self.store.write([Report(task=task, expected_seq=stored.seq)]):
-                await self.record_completion(task)
-                return task.status
+            report = stored.followed_by(transitions.cancel(TaskProgress.from_json(stored.data), request))
+            if not await self.store.write([report]):
+                await self.record_completion(report.task)
+                return report.task.status
         raise StoreError(f"gave up cancelling {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
 
     async def record_completion(self, task: TaskProgress | TaskHistory) -> None:
@@ -294,25 +295,23 @@ class ProgressTracker(TaskReader):
         TaskStateError
             When the task is completed.
         """
-        for _ in range(MAX_ROUNDS):
-            stored = await self.get_stored(task_id)
-            task = transitions.resume(TaskProgress.from_json(stored.data), now=self._now())
-            task = replace(task, seq=stored.seq + 1)
-            report = Report(task=task, run=run, worker=worker, expected_seq=stored.seq)
-            if not await self.store.write([report]):
-                checkpoint = await self.read_checkpoint(task_id)
-                return Attached(task=task, checkpoint=checkpoint, log_id=stored.log_id)
-        raise StoreError(f"gave up taking up {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
+        before, task = await self._change(
+            task_id, lambda task: transitions.resume(task, now=self._now()), run=run, worker=worker
+        )
+        checkpoint = await self.read_checkpoint(task_id)
+        return Attached(task=task, checkpoint=checkpoint, log_id=before.log_id)
 
-    async def _change(self, task_id: str, change: Callable[[TaskProgress], TaskProgress]) -> TaskProgress:
-        """Apply a pure change to what is stored, again from the start when another writer was faster."""
+    async def _change(
+        self, task_id: str, change: Callable[[TaskProgress], TaskProgress], *, run: str = "", worker: str = ""
+    ) -> tuple[Stored, TaskProgress]:
+        """Change what is stored, again from the start when another writer was faster; return both states."""
         for _ in range(MAX_ROUNDS):
-            stored = await self.get_stored(task_id)
-            task = replace(change(TaskProgress.from_json(stored.data)), seq=stored.seq + 1)
-            if not await self.store.write([Report(task=task, expected_seq=stored.seq)]):
-                if task.status.is_over and not stored.is_over:
-                    await self.record_completion(task)
-                return task
+            before = await self.get_stored(task_id)
+            report = before.followed_by(change(TaskProgress.from_json(before.data)), run=run, worker=worker)
+            if not await self.store.write([report]):
+                if report.task.status.is_over and not before.is_over:
+                    await self.record_completion(report.task)
+                return before, report.task
         raise StoreError(f"gave up changing {task_id!r}: others changed it {MAX_ROUNDS} times meanwhile")
 
 

@@ -227,8 +227,7 @@ class Forecasts:
         if not known.is_news(estimate, task, now):
             return None
         changed_at = Timestamp(max(now, task.updated_at))
-        newer = replace(task, eta=estimate, seq=found.stored.seq + 1, updated_at=changed_at)
-        return Report(task=newer, expected_seq=found.stored.seq)
+        return found.stored.followed_by(replace(task, eta=estimate, updated_at=changed_at))
 
 
 class _Told:

@@ -96,6 +96,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the task has ended for good."""
         return self.status in _OVER
 
+    def followed_by(self, task: TaskProgress, *, run: str = "", worker: str = "") -> Report:
+        """Report the task's next state, to be stored where this one still is the newest; see `Report`."""
+        return Report(task=replace(task, seq=self.seq + 1), run=run, worker=worker, expected_seq=self.seq)
+
 
 _OVER = frozenset(status.value for status in TaskStatus if status.is_over)
 
