@@ -230,9 +230,7 @@ class TaskReader:
         return [summary for summary in found if summary is not None]
 
     def _now(self) -> Timestamp:
-        return Timestamp(
-            round(self._clock(), 6)
-        )  # as JSON keeps it, so that what is read equals what was written
+        return Timestamp(self._clock())
 
 
 def _parse_cursor(cursor: str) -> tuple[float, str]:
