@@ -7,12 +7,12 @@ it: whatever can be sliced and says its shape and dtype will do.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.worker.previews import latents
+from headway.worker.previews.tensors import is_torch, to_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,7 +151,7 @@ def capture(array: Any, *, pixels: int, family: str | None, is_final: bool = Fal
     how = _plan(tuple(array.shape), array.dtype, item_bytes, pixels, family, channels_first=is_tensor)
     view = array[how.slices]
     if is_tensor:
-        data, wait = _to_host(view)
+        data, wait = to_host(view)
     else:
         data, wait = _copied(view), None
     return ArrayCapture(data, how.axes, stretch=how.stretch, wait=wait, family=family, said=how.said)
@@ -221,11 +221,6 @@ def find_axes(shape: tuple[int, ...], *, channels_first: bool, family: str | Non
     return batch + "HWC" if is_last else None
 
 
-def is_torch(array: object) -> bool:
-    """Whether it is a tensor of torch, or behaves as one."""
-    return all(hasattr(array, name) for name in ("detach", "cpu", "clone"))
-
-
 def _steps(sides: dict[str, int], pixels: int, item_bytes: int | None) -> tuple[int, int]:
     """Tell how far apart the rows and columns are that a copy keeps; with an item's bytes, of a cheap one."""
     tiles = min(MAX_TILES, sides.get("N", 1) * sides.get("T", 1))
@@ -263,21 +258,6 @@ def _copied(view: Any) -> Any:
         return view.copy()
     pixel = np.dtype((np.void, view.itemsize * last))
     return view.view(pixel).copy().view(view.dtype)
-
-
-def _to_host(view: Any) -> tuple[Any, Callable[[], object] | None]:
-    """Copy a slice of a tensor into the main memory, without waiting for a CUDA device's queue."""
-    small = view.detach()
-    small = small.float().clone() if "float" in str(small.dtype) else small.clone()
-    if not getattr(small, "is_cuda", False):
-        return small.cpu().numpy(), None
-    torch = sys.modules["torch"]
-    with torch.cuda.device(small.device):
-        host = small.to("cpu", non_blocking=True)  # into pinned memory
-        done = torch.cuda.Event()
-        done.record()
-    # `small` is kept until then: its memory must not be given to another tensor meanwhile.
-    return host.numpy(), lambda kept=small: done.synchronize()
 
 
 def _tiles(values: np.ndarray[Any, Any], axes: str) -> np.ndarray[Any, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway.worker.previews.arrays import _to_host, is_torch
+from headway.worker.previews.tensors import is_torch, to_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +103,7 @@ def copied(samples: Any) -> Any:
     """Return a copy that nobody else writes to, in this machine's memory."""
     if not is_torch(samples):
         return samples.copy()
-    copy, wait = _to_host(samples)
+    copy, wait = to_host(samples)
     if wait is not None:
         wait()
     return copy

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from headway.worker.previews import arrays, audio, sounds
 from headway.worker.previews.sounds import SoundFile, SoundSamples
+from headway.worker.previews.tensors import is_torch
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,7 +131,7 @@ def capture(
     if is_figure(picture):
         return FileCapture(_drawn(picture, pixels))
     is_array = any(hasattr(picture, name) for name in ("__array_interface__", "__array__"))
-    if hasattr(picture, "shape") and hasattr(picture, "dtype") and (is_array or arrays.is_torch(picture)):
+    if hasattr(picture, "shape") and hasattr(picture, "dtype") and (is_array or is_torch(picture)):
         return arrays.capture(picture, pixels=pixels, family=latent, is_final=is_final)
     raise TypeError(f"{arrays.EXPECTED}; got {type(picture).__name__}")
 

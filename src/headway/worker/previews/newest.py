@@ -10,7 +10,7 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
-from headway.worker.previews.arrays import is_torch
+from headway.worker.previews.tensors import is_torch
 
 # Arrays of up to so many bytes are kept from being freed until a newer one is offered; of larger ones, and of
 # all tensors, which may be in a GPU's memory, only note is taken.
