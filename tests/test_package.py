@@ -34,6 +34,7 @@ LAYERS = (
     {"tracker"},
     {"worker", "server"},
     {"widget"},
+    {"notebook"},
     {"api"},
     {"adapters", "demo", "doctor"},
     {"cli"},

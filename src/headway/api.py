@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway import transitions
 from headway.checks import check_task_id
-from headway.diagnostics import warn_once
 from headway.errors import HeadwayError, TaskNotFoundError, TaskStateError, UsageError
 from headway.models import CancelRequest, Stage, TaskProgress, TaskStatus, TaskSummary
+from headway.notebook import in_notebook, new_view, show_in_cell
 from headway.stages import StageManager, parse_stages
 from headway.timestamps import Timestamp
 from headway.worker.forecasts import device_name
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headway.analysis.filters import Moment, Names
-    from headway.store.previews import StoredPreview
     from headway.tracker import ProgressTracker
     from headway.worker.previews.options import PreviewOptions
 
@@ -122,7 +120,7 @@ def task(
             found = _read_states([task_id])[0]
             if _can_go_on(found, state):
                 return attach(task_id, show=show, previews=previews)
-    return Task(state, reporter=REPORTER, view=_view(), show=show, previews=previews)
+    return Task(state, reporter=REPORTER, view=new_view(), show=show, previews=previews)
 
 
 def attach(task_id: str, *, show: bool = True, previews: PreviewOptions | None = None) -> Task:
@@ -166,7 +164,7 @@ def attach(task_id: str, *, show: bool = True, previews: PreviewOptions | None =
     found = REPORTER.attach(check_task_id(task_id), run=run)
     resumption = Resumption(run=run, state=found.task, checkpoint=found.checkpoint, log_id=found.log_id)
     return Task(
-        found.task, reporter=REPORTER, view=_view(), show=show, resumption=resumption, previews=previews
+        found.task, reporter=REPORTER, view=new_view(), show=show, resumption=resumption, previews=previews
     )
 
 
@@ -189,7 +187,7 @@ def show(*tasks: Task | TaskSummary | str | Iterable[Task | TaskSummary | str]) 
     if not states:
         raise UsageError("expected at least one task to show, got none")
     if in_notebook():
-        _display(states)
+        show_in_cell(states)
         return
     for state in states:
         print(f"{state.task_id}: {state.status}, {state.overall_progress:.0f} %")
@@ -357,60 +355,9 @@ def _records(template_id: Names) -> list[bytes]:
     return REPORTER.call(read)
 
 
-class NotebookView:
-    """Shows one task in the cell that runs, and not twice in the same one."""
-
-    def __init__(self) -> None:
-        self._shown_in: int | None = None
-
-    def __call__(self, task: Task) -> None:
-        """Show the task, unless this cell shows it already."""
-        cell = sys.modules["IPython"].get_ipython().execution_count
-        if cell == self._shown_in:
-            return
-        try:
-            _display([task.progress])
-        except Exception as error:  # a broken front end must not stop the job
-            warn_once(
-                "view", "the task cannot be shown here, but goes on: %s: %s", type(error).__name__, error
-            )
-        self._shown_in = cell
-
-
-def in_notebook() -> bool:
-    """Whether this code runs in a Jupyter kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel")
-
-
-def _view() -> NotebookView | None:
-    return NotebookView() if in_notebook() else None
-
-
 def _can_go_on(stored: TaskProgress, wanted: TaskProgress) -> bool:
     same_stages = [stage.id for stage in stored.stages] == [stage.id for stage in wanted.stages]
     return same_stages and stored.status is not TaskStatus.COMPLETED
-
-
-def _display(states: list[TaskProgress]) -> None:
-    from IPython.display import display
-
-    from headway.widget import TaskWidget
-
-    widget = TaskWidget([state.task_id for state in states], states)
-    running = {state.task_id for state in states if not state.status.is_over}
-    output = display(widget, display_id=True)  # type: ignore[no-untyped-call]  # IPython's has no annotations
-
-    def receive(states: list[TaskProgress], previews: dict[str, StoredPreview]) -> None:
-        widget.receive(states, previews)
-        over = {state.task_id for state in states if state.status.is_over}
-        if over & running:
-            running.difference_update(over)
-            output.update(widget)  # what the notebook keeps: the end state, once a task has one
-
-    if running:
-        REPORTER.listen(receive, list(running))
 
 
 def _ids(tasks: Iterable[object]) -> Iterable[str]:
