@@ -113,12 +113,8 @@ class TaskHistory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def history_of(task: TaskProgress, *, predictions: tuple[Prediction, ...] = ()) -> TaskHistory:
-    """Return the record of a task that is over.
-
-    Of a later attempt the time between the attempts is left out: it counts from as far back as was worked.
-    """
+    """Return the record of a task that is over."""
     end = task.finished_at or task.updated_at
-    begin = task.created_at if task.attempt == 1 else Timestamp(end - total_elapsed(task, end))
     return TaskHistory(
         task_id=task.task_id,
         template_id=task.template_id,
@@ -126,7 +122,7 @@ def history_of(task: TaskProgress, *, predictions: tuple[Prediction, ...] = ()) 
         params=task.params,
         attempt=task.attempt,
         status=task.status,
-        submitted_at=begin,
+        submitted_at=submitted_at(task, end),
         finished_at=end,
         stages=tuple(
             StageRecord(id=stage.id, duration_s=stage.duration, status=stage.status) for stage in task.stages
@@ -137,9 +133,14 @@ def history_of(task: TaskProgress, *, predictions: tuple[Prediction, ...] = ()) 
     )
 
 
-def total_elapsed(task: TaskProgress, now: float) -> float:
-    """Return the seconds spent in all stages of a task so far."""
-    return sum(stage.elapsed(now) or 0.0 for stage in task.stages)
+def submitted_at(task: TaskProgress, now: float) -> Timestamp:
+    """Return when a task was submitted; a later attempt counts from as far back as was worked on the task.
+
+    The time between two attempts is nobody's.
+    """
+    if task.attempt == 1:
+        return task.created_at
+    return Timestamp(now - sum(stage.elapsed(now) or 0.0 for stage in task.stages))
 
 
 def decode_record(data: bytes) -> TaskHistory | None:

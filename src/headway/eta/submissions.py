@@ -1,4 +1,4 @@
-"""A task's submission, in a predictor's words.
+"""A task's submission and its stages, in a predictor's words.
 
 Whoever tells a predictor of tasks has it made when there is one to estimate: this module loads neither the
 predictor nor numpy.
@@ -6,9 +6,10 @@ predictor nor numpy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headway.models import TaskProgress
+from headway.models import StageProgress, TaskProgress
 
 if TYPE_CHECKING:
     from headway.eta.predictor import ETAPredictor
@@ -20,7 +21,7 @@ def submit(task: TaskProgress, predictor: ETAPredictor, at: float) -> None:
     Parameters
     ----------
     at
-        UTC seconds since the epoch; of a later attempt, as far back as was worked on the task.
+        UTC seconds since the epoch; see `headway.records.submitted_at`.
     """
     predictor.submitted(
         task.task_id,
@@ -34,3 +35,23 @@ def submit(task: TaskProgress, predictor: ETAPredictor, at: float) -> None:
         device=task.device,
         attempt=task.attempt,
     )
+
+
+def begun_stages(
+    task: TaskProgress, submitted: float, now: float, *, after: str | None
+) -> Iterator[tuple[float, StageProgress]]:
+    """Go through the stages after one that have begun: when each did, and the stage.
+
+    Parameters
+    ----------
+    submitted
+        When that was, as the predictor was told.
+    after
+        The stage's id; ``None`` for all.
+    """
+    at, is_new = submitted, after is None
+    for stage in task.stages:
+        if is_new and stage.started_at is not None:
+            yield float(stage.started_at) if task.attempt == 1 else at, stage
+        is_new = is_new or stage.id == after
+        at += stage.elapsed(now) or 0.0

@@ -20,10 +20,10 @@ from headway.cancellation import cancel
 from headway.diagnostics import settle, warn_once
 from headway.errors import StoreError
 from headway.estimates import Estimate, Span
-from headway.eta.submissions import submit
+from headway.eta.submissions import begun_stages, submit
 from headway.learner import Learner
 from headway.models import StageStatus, TaskProgress, TaskStatus
-from headway.records import TaskHistory, total_elapsed
+from headway.records import TaskHistory, submitted_at
 from headway.server.open_tasks import OpenTask, OpenTasks
 from headway.store.reports import Report
 from headway.timestamps import Timestamp
@@ -138,7 +138,7 @@ class Forecasts:
         """Tell the predictor what has happened, in the order in which it did."""
         if self._predictor is None:
             return
-        events: list[tuple[float, int, TaskProgress, int | None]] = []
+        events: list[tuple[float, int, TaskProgress, str | None]] = []
         for task_id, found in changed.items():
             known = self._told.get(task_id)
             if known is not None and (found is None or not known.is_of(found.task)):
@@ -156,7 +156,7 @@ class Forecasts:
             if begun is None:
                 submit(task, self._predictor, at)
             else:
-                self._predictor.progressed(task.task_id, task.stages[begun].id, 0.0, at)
+                self._predictor.progressed(task.task_id, begun, 0.0, at)
         for found in changed.values():
             if found is not None:
                 self._progress(found.task, now)
@@ -235,11 +235,8 @@ class _Told:
 
     def __init__(self, task: TaskProgress, now: float) -> None:
         self._run = _run_of(task)
-        # The time between two attempts is nobody's: a later one counts from as far back as was worked.
-        self.submitted = (
-            min(float(task.created_at), now) if task.attempt == 1 else now - total_elapsed(task, now)
-        )
-        self._entered = -1
+        self.submitted = min(float(submitted_at(task, now)), now)
+        self._entered: str | None = None
         self.is_weighed = False
         # What this server last had to say, when, and what was stored then.
         self._said: Estimate | None = None
@@ -250,14 +247,11 @@ class _Told:
         """Whether it is the same attempt at the same task, with the same stages."""
         return self._run == _run_of(task)
 
-    def begun(self, task: TaskProgress, now: float) -> Iterator[tuple[float, int]]:
-        """Go through the stages that have begun since: when each did, and its index."""
-        at = self.submitted
-        for index, stage in enumerate(task.stages):
-            if stage.started_at is not None and index > self._entered:
-                self._entered = index
-                yield float(stage.started_at) if task.attempt == 1 else at, index
-            at += stage.elapsed(now) or 0.0
+    def begun(self, task: TaskProgress, now: float) -> Iterator[tuple[float, str]]:
+        """Go through the stages that have begun since: when each did, and its id."""
+        for at, stage in begun_stages(task, self.submitted, now, after=self._entered):
+            self._entered = stage.id
+            yield at, stage.id
 
     def keep(self, estimate: Estimate | None, now: float) -> None:
         """Remember what was said."""

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from headway.diagnostics import warn_once
 from headway.estimates import Estimate
-from headway.eta.submissions import submit
+from headway.eta.submissions import begun_stages, submit
 from headway.models import StageProgress, StageStatus, TaskProgress, TaskStatus
-from headway.records import ASKED_AT, Prediction, TaskHistory, history_of, total_elapsed
+from headway.records import ASKED_AT, Prediction, TaskHistory, history_of, submitted_at
 from headway.stages import overall_progress
 
 if TYPE_CHECKING:
@@ -153,10 +153,8 @@ class Forecasts:
         known = self._followed.get(task.task_id)
         if known is None:
             assert self._predictor is not None
-            # The time between two attempts is nobody's: a later one counts from as far back as was worked.
-            submitted = float(task.created_at) if task.attempt == 1 else now - total_elapsed(task, now)
-            known = self._followed[task.task_id] = _Followed(submitted)
-            submit(task, self._predictor, submitted)
+            known = self._followed[task.task_id] = _Followed(float(submitted_at(task, now)))
+            submit(task, self._predictor, known.submitted)
         return known
 
     def _observe(
@@ -169,16 +167,9 @@ class Forecasts:
             if running.status is StageStatus.IN_PROGRESS:
                 self._predictor.progressed(task.task_id, running.id, running.progress, now)
             return False
-        names = [stage.id for stage in task.stages]
-        first = 0 if entered is None else names.index(entered) + 1
-        at = known.submitted + sum(_seconds(stage, now) for stage in task.stages[:first])
-        for stage in task.stages[first:]:
-            if stage.started_at is None:
-                continue
-            began = float(stage.started_at) if task.attempt == 1 else at
+        for began, stage in begun_stages(task, known.submitted, now, after=entered):
             self._predictor.progressed(task.task_id, stage.id, 0.0, began)
             known.entered = stage.id
-            at += _seconds(stage, now)
         if running is not None and running.status is StageStatus.IN_PROGRESS:
             self._predictor.progressed(task.task_id, running.id, running.progress, now)
         return known.entered != entered
@@ -239,10 +230,6 @@ def _prediction(
         stage=stage,
         share=share,
     )
-
-
-def _seconds(stage: StageProgress, now: float) -> float:
-    return stage.elapsed(now) or 0.0
 
 
 def _described(record: TaskHistory) -> TaskHistory:
