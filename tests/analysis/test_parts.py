@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from headway.analysis.reading import AccuracyPart, HistoryPart, PredictionPart, StagePart, StagesPart
-from headway.records import Prediction, StageRecord, TaskHistory
+from headway.analysis.reading import AccuracyPart, HistoryPart, StagePart, StagesPart
+from headway.records import StageRecord, TaskHistory
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,6 @@ from headway.records import Prediction, StageRecord, TaskHistory
         (StagesPart, TaskHistory),
         (AccuracyPart, TaskHistory),
         (StagePart, StageRecord),
-        (PredictionPart, Prediction),
     ],
 )
 def test_a_part_has_fields_of_its_record_with_the_same_defaults(
@@ -28,9 +27,3 @@ def test_a_part_has_fields_of_its_record_with_the_same_defaults(
         if not field.required:
             assert field.default == known[field.name].default
             assert field.default_factory == known[field.name].default_factory
-
-
-def test_a_part_of_a_prediction_is_all_of_it() -> None:
-    assert {f.name for f in msgspec.structs.fields(PredictionPart)} == {
-        f.name for f in msgspec.structs.fields(Prediction)
-    }

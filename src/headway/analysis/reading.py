@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from headway.errors import UsageError
-from headway.records import TaskHistory
+from headway.records import Prediction, TaskHistory
 
 #: What every function of the package takes: the JSON of records, or the records.
 Records: TypeAlias = Iterable[bytes | TaskHistory]
@@ -30,18 +30,6 @@ class StagePart(msgspec.Struct, frozen=True, gc=False):
     id: str
     duration_s: float | None = None
     status: str = "completed"
-
-
-class PredictionPart(msgspec.Struct, frozen=True, gc=False):
-    """A `headway.records.Prediction`."""
-
-    elapsed_s: float
-    low_s: float
-    median_s: float
-    high_s: float
-    basis: str
-    stage: str | None = None
-    share: float | None = None
 
 
 class RecordPart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,7 +65,7 @@ class StagesPart(RecordPart, frozen=True, kw_only=True, gc=False):
 class AccuracyPart(RecordPart, frozen=True, kw_only=True, gc=False):
     """What `accuracy_frame` needs of a record."""
 
-    predictions: tuple[PredictionPart, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
 
 
 Part = TypeVar("Part", bound=msgspec.Struct)
