@@ -188,6 +188,57 @@ def test_an_outer_loop_stops_although_the_inner_ones_raise_was_swallowed(new_tas
     assert task.progress.status is TaskStatus.CANCELLED
 
 
+@pytest.mark.parametrize("loops", [2, 4])
+def test_loops_beside_each_other_all_stop(new_task: NewTask, loops: int) -> None:
+    task, ends = new_task(), []
+
+    def work() -> None:
+        try:
+            for _ in task.track(endless()):
+                time.sleep(0.001)
+        except TaskCancelled as error:
+            ends.append(error)
+
+    with task:
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(loops)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        task._run.ask_to_stop(request())
+        for thread in threads:
+            thread.join(5.0)
+    assert len(ends) == loops
+    found = task.progress
+    assert (found.status, found.error) == (TaskStatus.CANCELLED, "cancelled by maria")
+
+
+async def test_loops_of_one_event_loop_all_stop(new_task: NewTask) -> None:
+    task = new_task()
+
+    async def work() -> None:
+        for _ in task.track(range(100_000)):
+            await asyncio.sleep(0.001)
+
+    with task:
+        works = [asyncio.create_task(work()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        task._run.ask_to_stop(request())
+        ends = await asyncio.gather(*works, return_exceptions=True)
+    assert [type(end) for end in ends] == [TaskCancelled] * 3
+    assert task.progress.status is TaskStatus.CANCELLED
+
+
+def test_a_loop_whose_stage_is_over_stops_too(new_task: NewTask) -> None:
+    task = new_task()
+    with pytest.raises(TaskCancelled), task:
+        for number in task.track(range(1_000), stage="model_loading"):
+            if number == 5:
+                task.update(0.1, stage="generation")
+            if number == 10:
+                task._run.ask_to_stop(request())
+            assert number <= 10
+
+
 def test_a_task_that_has_not_begun_never_does(new_task: NewTask) -> None:
     task = new_task()
     task._run.ask_to_stop(request())
@@ -224,6 +275,15 @@ def test_who_asks_twice_is_heard_twice(new_task: NewTask) -> None:
             with pytest.raises(TaskCancelled, match=by):
                 task.check_cancelled()
         task.check_cancelled()
+    assert task.progress.status is TaskStatus.CANCELLED, "it was caught, and cut short all the same"
+
+
+def test_who_catches_it_and_is_done_all_the_same_says_so(new_task: NewTask) -> None:
+    with new_task() as task:
+        task._run.ask_to_stop(request())
+        with pytest.raises(TaskCancelled):
+            task.check_cancelled()
+        task.complete()
     assert task.progress.status is TaskStatus.COMPLETED
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from headway.worker.loop import Loop
 
@@ -31,6 +32,8 @@ class LoopStack:
 
     def __init__(self) -> None:
         self._loops: list[Entry] = []
+        # Also those beside each other, in other threads, and those whose stage is over.
+        self._every: WeakSet[Loop[Any]] = WeakSet()
         self._seen: tuple[int, ...] = ()
 
     def begin(self, loop: Loop[Any], *, initial: int = 0) -> None:
@@ -44,6 +47,7 @@ class LoopStack:
         self._drop_stale()
         while self._loops and self._loops[-1].loop.is_left:
             self._loops.pop()
+        self._every.add(loop)
         self._loops.append(Entry(loop, self._loops[-1].loop.taken if self._loops else 0, initial))
         self._seen = ()
 
@@ -52,12 +56,13 @@ class LoopStack:
         return bool(self._loops) and self._loops[0].loop is loop
 
     def stop(self, error: Callable[[], BaseException]) -> None:
-        """Have the next item of each loop raise instead; see `Loop.stop`."""
-        for entry in self._loops:
-            entry.loop.stop(error)
+        """Have the next item of each loop that runs raise instead; see `Loop.stop`."""
+        for loop in list(self._every):
+            if not loop.is_left:
+                loop.stop(error)
 
     def clear(self) -> None:
-        """Forget the loops: their stage is over."""
+        """Count the loops no more: their stage is over."""
         self._loops.clear()
         self._seen = ()
 

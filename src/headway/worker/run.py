@@ -78,8 +78,8 @@ class TaskRun:
         self._is_detached = False
         self._is_recorded = False
         self._has_entered = False
-        # Asked to stop, and nothing has been raised for it yet.
-        self._is_asked = False
+        # Asked to stop, and nothing has been raised for it yet; or something has.
+        self._is_asked = self._has_stopped = False
         # From the clock, so that a run that takes up an old id is above what viewers have seen of it.
         first = state if resumption else replace(state, seq=int(1_000 * state.created_at))
         self._stages = RunningStages(first, resumption=resumed, on_change=self._change)
@@ -114,10 +114,11 @@ class TaskRun:
         """End the task with its block, as what has left the block says."""
         if self.is_over:
             return
-        if error is None:
+        if isinstance(error, TaskCancelled) or (error is None and self._has_stopped):
+            # What was raised may have ended another thread, or a part that is cleaned up after.
+            self.finish(TaskStatus.CANCELLED, error=f"cancelled by {error.by if error else self._asked_by()}")
+        elif error is None:
             self.finish(TaskStatus.COMPLETED)
-        elif isinstance(error, TaskCancelled):
-            self.finish(TaskStatus.CANCELLED, error=f"cancelled by {error.by}")
         elif _is_cancellation(error):
             self.finish(TaskStatus.CANCELLED, error="interrupted")
         else:
@@ -343,12 +344,15 @@ class TaskRun:
     def _stopped(self) -> TaskCancelled:
         """Return what is raised where somebody asked for the end; it is the end, where no block is to end."""
         with self._lock:
-            self._is_asked = False
-            request = self._stages.state.cancel_request
-            by = request.by if request else "somebody"
+            self._is_asked, self._has_stopped = False, True
+            by = self._asked_by()
             if not self._has_entered and not self.is_over:
                 self.finish(TaskStatus.CANCELLED, error=f"cancelled by {by}")
         return TaskCancelled(self.task_id, by)
+
+    def _asked_by(self) -> str:
+        request = self._stages.state.cancel_request
+        return request.by if request else "somebody"
 
     def _change(self) -> None:
         self._is_changed = True
