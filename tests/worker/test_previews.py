@@ -241,6 +241,31 @@ class TestTheLastOne:
         slot.close(100.0)
         assert not slot.is_busy
 
+    def test_is_made_though_the_same_picture_was_shown_small(self, clock: Clock) -> None:
+        slot = new_slot()
+        slot.offer(np.full((1024, 1024, 3), 0.5, "float32"))
+        first = shown(slot, clock)
+        slot.close(100.0)
+        slot.encode()
+        last = slot.take()
+        assert first is not None
+        assert last is not None
+        assert (first.facts.width, last.facts.width) == (256, 1024)
+
+    def test_of_a_sound_is_a_drawing_of_all_of_it_and_then_the_sound(self, clock: Clock) -> None:
+        slot = new_slot()
+        slot.offer(np.sin(np.arange(8_000) / 9).astype("float32"), rate_hz=np.int64(8_000))
+        assert shown(slot, clock)
+        slot.offer(np.sin(np.arange(16_000) / 9).astype("float32"), rate_hz=8_000)
+        slot.close(100.0)
+        slot.encode()
+        drawing, sound = slot.take(), slot.take()
+        assert drawing is not None
+        assert sound is not None
+        assert (drawing.facts.media_type, sound.facts.media_type) == ("image/webp", "audio/wav")
+        assert drawing.number < sound.number
+        assert not slot.is_busy
+
     def test_may_be_switched_off(self, clock: Clock) -> None:
         slot = new_slot(SMALL)
         slot.offer(gray(10, size=512))
@@ -384,7 +409,7 @@ def test_what_is_known_of_each_preview_is_stored_beside_it(
     assert last.progress > 50
 
 
-def test_a_task_shows_a_text_without_giving_it_to_views_as_a_picture(
+def test_views_are_given_a_text_as_what_it_is(
     new_task: Callable[..., Task], reporter: Reporter, wait_until: Callable[..., Any]
 ) -> None:
     heard: list[Any] = []
@@ -393,7 +418,10 @@ def test_a_task_shows_a_text_without_giving_it_to_views_as_a_picture(
         task.preview("Es war einmal")
     assert reporter.flush() == []
     wait_until(lambda: any(states and states[0].preview_url for states, _ in heard))
-    assert all(not previews for _, previews in heard)
+    shown = [previews[task.task_id] for _, previews in heard if previews]
+    assert [(found.data, found.media_type) for found in shown] == [
+        (b"Es war einmal", "text/plain; charset=utf-8")
+    ]
 
 
 def test_at_most_one_picture_a_second_is_encoded(new_task: Callable[..., Task]) -> None:

@@ -57,6 +57,8 @@ class ArrayCapture:
         A letter an axis: ``N`` a batch, ``T`` frames, ``C`` channels, ``H``, ``W``, or ``L`` tokens.
     stretch
         How many times as high as the copy the picture is to be: where rows were thinned more than columns.
+    is_reduced
+        Whether the copy is thinned at all.
     wait
         Waits until the copy is there, where it comes from a device.
     family
@@ -71,6 +73,7 @@ class ArrayCapture:
         axes: str,
         *,
         stretch: float,
+        is_reduced: bool,
         wait: Callable[[], object] | None,
         family: str | None,
         said: str,
@@ -82,6 +85,7 @@ class ArrayCapture:
         self._family = family
         self.said = said
         self.has_nan = False
+        self.is_reduced = is_reduced
 
     def image(self, pixels: int) -> Image.Image:
         """Make an image of it; runs on the preview thread."""
@@ -154,7 +158,15 @@ def capture(array: Any, *, pixels: int, family: str | None, is_final: bool = Fal
         data, wait = to_host(view)
     else:
         data, wait = _copied(view), None
-    return ArrayCapture(data, how.axes, stretch=how.stretch, wait=wait, family=family, said=how.said)
+    return ArrayCapture(
+        data,
+        how.axes,
+        stretch=how.stretch,
+        is_reduced=how.is_reduced,
+        wait=wait,
+        family=family,
+        said=how.said,
+    )
 
 
 class _Plan(NamedTuple):
@@ -163,6 +175,7 @@ class _Plan(NamedTuple):
     axes: str
     slices: tuple[slice, ...]
     stretch: float
+    is_reduced: bool
     said: str
 
 
@@ -179,7 +192,7 @@ def _plan(
 ) -> _Plan:
     if family is not None:
         latents.check_family(family)
-    name = str(dtype).rpartition(".")[2]
+    name = getattr(dtype, "name", None) or str(dtype).rpartition(".")[2]  # torch's have none
     said = f"{name} of shape {tuple(int(length) for length in shape)}"
     if not (name.startswith(("float", "bfloat")) or name in ("uint8", "bool")):
         raise ValueError(f"{EXPECTED}, got {said}")
@@ -193,7 +206,13 @@ def _plan(
     if sides.get("H", 1) * sides.get("W", 1) > MAX_PIXELS:
         raise ValueError(f"expected a picture of at most {MAX_PIXELS:,} pixels, got {said}")
     row_step, column_step = _steps(sides, pixels, item_bytes)
-    return _Plan(axes, _thinning(sides, row_step, column_step), row_step / column_step, said)
+    return _Plan(
+        axes,
+        _thinning(sides, row_step, column_step),
+        stretch=row_step / column_step,
+        is_reduced=row_step > 1,
+        said=said,
+    )
 
 
 def find_axes(shape: tuple[int, ...], *, channels_first: bool, family: str | None = None) -> str | None:
@@ -251,7 +270,7 @@ def _copied(view: Any) -> Any:
     """Copy a slice of a numpy array; pixels as wholes, which is twice as fast as channel by channel."""
     import numpy as np
 
-    if not isinstance(view, np.ndarray):
+    if type(view) is not np.ndarray:  # a masked one shows what lies below its mask
         view = np.asarray(view)
     last = view.shape[-1]
     if view.ndim < 3 or last not in CHANNELS or view.strides[-1] != view.itemsize:

@@ -5,6 +5,7 @@ However long the sound is, so many windows are copied of it as the picture has c
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from headway.worker.previews.tensors import is_torch, to_host
@@ -56,6 +57,7 @@ class AudioCapture:
         self._rate_hz = rate_hz
         self.said = said
         self.has_nan = False
+        self.is_reduced = True
 
     def image(self, pixels: int) -> Image.Image:
         """Draw it; runs on the preview thread."""
@@ -77,7 +79,7 @@ def channels_of(sound: Any, *, rate_hz: object) -> tuple[Any, float, str]:
     TypeError, ValueError
         When it is no sound, or the rate is not one; the message names what came.
     """
-    if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not 1 <= rate_hz < 1e7:
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, Real) or not 1 <= float(rate_hz) < 1e7:
         raise ValueError(f"expected rate= in samples a second, got {rate_hz!r}")
     shape = tuple(int(length) for length in getattr(sound, "shape", ()))
     dtype = str(getattr(sound, "dtype", "")).rpartition(".")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,11 +11,12 @@ from headway.worker.previews.sounds import SoundFile, SoundSamples
 from headway.worker.previews.tensors import is_torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
 # Of a text, what is being written: its end.
 MAX_TEXT_CHARS = 2_000
-FILE_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 class Picture(Protocol):
@@ -26,10 +28,13 @@ class Picture(Protocol):
         What came, for a warning.
     has_nan
         Whether it held what is no number; known once the image is made.
+    is_reduced
+        Whether the image is smaller than what came; known likewise.
     """
 
     said: str
     has_nan: bool
+    is_reduced: bool
 
     def image(self, pixels: int) -> Image.Image:
         """Make the image, for a preview of so many pixels; it may be larger."""
@@ -38,7 +43,7 @@ class Picture(Protocol):
 class ImageCapture:
     """A reference to a PIL image."""
 
-    has_nan = False
+    has_nan = is_reduced = False
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
@@ -53,7 +58,7 @@ class ImageCapture:
 class FileCapture:
     """An encoded image, decoded when it is due."""
 
-    has_nan = False
+    has_nan = is_reduced = False
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -61,18 +66,29 @@ class FileCapture:
 
     def image(self, pixels: int) -> Image.Image:
         """Decode it, a JPEG no larger than is needed; a decompression bomb is refused by its header."""
-        from PIL import Image, UnidentifiedImageError
+        from PIL import ImageOps
 
-        try:
-            image = Image.open(BytesIO(self._data), formats=FILE_FORMATS)
-        except UnidentifiedImageError:
-            raise ValueError(
-                f"expected the bytes of a PNG, JPEG or WebP image, or of a sound, got {self.said}"
-            ) from None
-        _check_size(image.size, self.said)
+        image = self._opened()
+        size = image.size
+        _check_size(size, self.said)
         image.draft(None, (2 * pixels, 2 * pixels))
-        image.load()
-        return image
+        self.is_reduced = image.size != size
+        return ImageOps.exif_transpose(image)  # which loads it
+
+    def _opened(self) -> Image.Image:
+        """Read the header; not by `Image.open`, whose bound on the size is another and warns by itself."""
+        from PIL import JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+        readers: dict[bytes, Callable[[BytesIO], Image.Image]] = {
+            b"\x89PNG": PngImagePlugin.PngImageFile,
+            b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
+            b"RIFF": WebPImagePlugin.WebPImageFile,
+        }
+        for start, reader in readers.items():
+            if self._data.startswith(start):
+                with suppress(Exception):  # whatever a reader raises: it is no such image
+                    return reader(BytesIO(self._data))
+        raise ValueError(f"expected the bytes of a PNG, JPEG or WebP image, or of a sound, got {self.said}")
 
 
 class TextCapture:

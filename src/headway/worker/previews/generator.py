@@ -105,7 +105,6 @@ class PreviewGenerator:
     def encode(self, taken: Capture, *, at: float, progress: float, is_final: bool = False) -> Preview:
         """Make a preview of what was taken before; raises as `generate`."""
         from headway.worker.previews import encoding
-        from headway.worker.previews.audio import AudioCapture
         from headway.worker.previews.captures import TextCapture
         from headway.worker.previews.sounds import SoundFile, SoundSamples
 
@@ -127,7 +126,7 @@ class PreviewGenerator:
                 quality=options.webp_quality if is_final else options.jpeg_quality,
                 max_bytes=options.history_bytes // (2 if is_final else LIVE_SHARE),
             )
-            self.is_whole = size == image.size and not isinstance(taken, AudioCapture)
+            self.is_whole = size == image.size and not taken.is_reduced
         facts = PreviewFacts(
             number=self._next_number,
             at=Timestamp(at),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,9 @@ class PreviewSlot:
         # Of which the preview that was encoded last is as large as it can be.
         self._shown_whole: Newest | None = None
         self._copied: Capture | None = None
-        self._encoded: Preview | None = None
+        # The newest; two, where the last sound of a task follows the last drawing of it.
+        self._encoded: list[Preview] = []
+        self._drawing: Capture | None = None
         self._is_encoding = self._is_final = self._is_closed = self._is_on_demand = False
         self._progress = 0.0
         self._shown_progress = 0.0
@@ -84,7 +87,7 @@ class PreviewSlot:
     def is_busy(self) -> bool:
         """Whether a picture is still to be encoded or taken."""
         with self._lock:
-            return self._offered is not None or self._encoded is not None or self._is_encoding
+            return self._offered is not None or bool(self._encoded) or self._is_encoding
 
     @property
     def due_at(self) -> float:
@@ -160,6 +163,8 @@ class PreviewSlot:
         if newest is not None and picture is not None:
             pixels = max(self._options.final_pixels, self._options.live_pixels)
             taken = self._capture(newest, picture, pixels, is_final=True)
+            if newest.rate_hz is not None and self._options.final_pixels:
+                self._drawing = self._capture(newest, picture, pixels)
         with self._lock:
             last = None if is_shown else taken or self._copied
             if last is not None and (self._options.final_pixels or self._offered is not None):
@@ -174,6 +179,7 @@ class PreviewSlot:
         """Encode the picture that was offered last; runs on the encoder's thread."""
         with self._lock:
             offered, self._offered = self._offered, None
+            drawing, self._drawing = self._drawing, None
             self._is_encoding = offered is not None
             is_final, progress = self._is_final, self._progress
             self._is_on_demand = False
@@ -181,35 +187,44 @@ class PreviewSlot:
             return
         taken, at, newest = offered
         began_s = time.thread_time()
-        preview = None
-        try:
-            preview = self._generator.encode(taken, at=at, progress=progress, is_final=is_final)
-            if taken.has_nan:
-                self._warn("nan", f"values that are no numbers are drawn as 0, in {taken.said}")
-        except Exception as error:  # whatever it is, it must not end the thread that encodes for all
-            self._warn("", f"no preview of {taken.said}: {_told(error)}")
+        found = [
+            self._made(each, at=at, progress=progress, is_final=is_final)
+            for each in (drawing, taken)
+            if each is not None
+        ]
+        made = [preview for preview in found if preview is not None]
         cost_s = time.thread_time() - began_s
         share = self._options.budget * (1.0 - COPY_SHARE) * max(self._encoder.attention, 1e-6)
         with self._lock:
             self._is_encoding = False
             moment = time.monotonic()
             self._affordable_at = moment + cost_s / share
-            if preview is not None:
+            if made:
                 self._shown_at, self._shown_progress = moment, progress
                 if not self._is_closed:
                     self._shown_whole = newest if self._generator.is_whole else None
-                self._encoded = preview.after(self._encoded)
+                older = self._encoded.pop() if self._encoded else None
+                self._encoded = [made[0].after(older), *made[1:]]
+
+    def _made(self, taken: Capture, *, at: float, progress: float, is_final: bool) -> Preview | None:
+        preview = None
+        try:
+            preview = self._generator.encode(taken, at=at, progress=progress, is_final=is_final)
+            if taken.has_nan:
+                self._warn("nan", f"values that are no numbers are drawn as 0, in {taken.said}")
+        except Exception as error:  # whatever it is, it must not end the thread that encodes for all
+            self._warn("", _told(error, taken.said))
+        return preview
 
     def take(self) -> Preview | None:
         """Return the newest encoded preview once."""
         with self._lock:
-            encoded, self._encoded = self._encoded, None
-        return encoded
+            return self._encoded.pop(0) if self._encoded else None
 
     def give_up(self) -> None:
         """Encode nothing more of what was offered: there is no encoder any more."""
         with self._lock:
-            self._offered = self._newest = self._shown_whole = self._copied = None
+            self._offered = self._newest = self._shown_whole = self._copied = self._drawing = None
 
     def _capture(
         self, newest: Newest, picture: object, pixels: int, *, is_final: bool = False
@@ -222,7 +237,7 @@ class PreviewSlot:
                 picture, pixels=pixels, rate_hz=newest.rate_hz, latent=newest.latent, is_final=is_final
             )
         except Exception as error:  # whatever a picture does, it must not reach the job
-            self._warn("", f"no preview: {_told(error)}")
+            self._warn("", _told(error, _said(picture)))
             return None
         finally:
             ended = time.monotonic()
@@ -237,5 +252,18 @@ class PreviewSlot:
         warn_once(f"preview{topic}:{self._task_id}", "task %s: %s", self._task_id, message)
 
 
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {error}"
+def _told(error: Exception, said: str) -> str:
+    """Say what came and what was expected, which our own errors do by themselves."""
+    if isinstance(error, (TypeError, ValueError)) and str(error).startswith("expected "):
+        return f"no preview: {error}"
+    from headway.worker.previews.arrays import EXPECTED
+
+    return f"no preview of {said}: {type(error).__name__}: {error}; {EXPECTED}"
+
+
+def _said(picture: object) -> str:
+    """Name what came; nothing that it does while it is looked at counts."""
+    said = type(picture).__name__
+    with suppress(Exception):
+        said = f"{picture.dtype} of shape {tuple(picture.shape)}"  # type: ignore[attr-defined]
+    return said
