@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from headway.checks import (
     check_task_id,
     error_text,
     parse_fraction,
+    plain_metadata,
     plain_values,
     shorten,
 )
@@ -44,6 +46,24 @@ def test_numpy_values_become_plain_numbers() -> None:
 def test_a_value_without_json_form_is_refused(value: object) -> None:
     with pytest.raises(InvalidParamsError, match="expected params to be JSON values"):
         plain_values({"x": value}, what="params")
+
+
+def test_what_goes_with_a_log_entry_is_kept_whatever_it_is() -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    given = {"path": Path("/tmp/x.png"), "sigma": 0.5, "broken": Broken(), "long": "y" * 20_000, "last": [1]}
+    assert plain_metadata(given) == {
+        "path": "/tmp/x.png",
+        "sigma": 0.5,
+        "broken": "<Broken>",
+        "long": "y" * 499 + "…",
+        "last": [1],
+    }
+    many = plain_metadata({f"{number}": "z" * 6_000 for number in range(4)})
+    assert [len(value) for value in many.values()] == [6_000, 6_000, 1, 1]
+    assert plain_metadata({"array": np.zeros(3)}) == {"array": "[0. 0. 0.]"}
 
 
 def test_too_many_values_are_refused() -> None:

@@ -132,7 +132,7 @@ def attach(task_id: str, *, show: bool = True, previews: PreviewOptions | None =
     Parameters
     ----------
     task_id
-        The task; it may be lost, failed, cancelled, or still run elsewhere.
+        The task; it may be lost, failed, stopped on the way, or still run elsewhere.
     show
         Whether a notebook shows the task by itself when its ``with`` block begins.
     previews
@@ -149,6 +149,8 @@ def attach(task_id: str, *, show: bool = True, previews: PreviewOptions | None =
         When no such task is stored.
     TaskStateError
         When the task is completed.
+    TaskCancelled
+        When somebody has cancelled it before anybody had begun with it: it is not to begin.
     StoreUnavailableError
         When Redis does not answer.
 

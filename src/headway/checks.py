@@ -71,6 +71,35 @@ def plain_values(values: dict[str, Any] | None, *, what: str) -> dict[str, Any]:
     return plain
 
 
+def plain_metadata(values: dict[str, Any]) -> dict[str, Any]:
+    """Copy what is said with a log entry into plain JSON values, whatever it is: a log call ends no job.
+
+    What has no JSON form is kept as its text, what is too large as the beginning of it.
+    """
+    try:
+        return plain_values(values, what="metadata")
+    except InvalidParamsError:
+        kept: dict[str, Any] = {}
+        left_bytes = MAX_VALUES_BYTES
+        for name, value in values.items():
+            try:
+                kept[name] = plain_values({name: value}, what="metadata")[name]
+            except InvalidParamsError:
+                kept[name] = _text(value)
+            size_bytes = len(encode_json(kept[name]))
+            if size_bytes > left_bytes:
+                kept[name] = "…"
+            left_bytes -= min(size_bytes, left_bytes)
+        return kept
+
+
+def _text(value: object) -> str:
+    try:
+        return shorten(str(value), MAX_MESSAGE_CHARS)
+    except Exception:  # whatever its __str__ raises
+        return f"<{type(value).__name__}>"
+
+
 def parse_fraction(progress: float | None, *, done: int | None, total: int | None) -> float | None:
     """Read how far something is, from a fraction or from counts.
 

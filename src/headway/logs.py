@@ -30,6 +30,8 @@ class LogLevel(StrEnum):
 
 _LEVELS = list(LogLevel)
 _LEVEL_NAMES: dict[str, LogLevel] = {level.value: level for level in _LEVELS}
+# As `logging` calls them besides.
+_OTHER_NAMES = {"warn": "warning", "critical": "error", "fatal": "error", "notset": "debug"}
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,17 +67,20 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
         The entries.
     dropped
         How many entries of the task were dropped in all, because its log is bounded.
+    total
+        How many were ever logged, dropped or not, whatever their level.
     cursor
         The ``since`` of the next page; ``None`` when this one is the last.
     """
 
     entries: tuple[LogEntry, ...]
     dropped: int = 0
+    total: int = 0
     cursor: int | None = None
 
 
 def parse_level(level: object) -> LogLevel:
-    """Return the level of that name.
+    """Return the level of that name, or the highest that one of `logging`, a name or a number, reaches.
 
     Raises
     ------
@@ -85,10 +90,18 @@ def parse_level(level: object) -> LogLevel:
     found = _LEVEL_NAMES.get(level) if isinstance(level, str) else None
     if found is not None:  # nine tenths of a microsecond of each log call
         return found
-    try:
-        return LogLevel(str(level).lower())
-    except ValueError:
-        raise UsageError(f"expected a level of {', '.join(LogLevel)}, got {level!r}") from None
+    if isinstance(level, int) and not isinstance(level, bool):
+        return level_of(level)
+    name = str(level).lower()
+    found = _LEVEL_NAMES.get(_OTHER_NAMES.get(name, name))
+    if found is None:
+        raise UsageError(f"expected a level of {', '.join(LogLevel)}, got {level!r}")
+    return found
+
+
+def level_of(number: int) -> LogLevel:
+    """Return the highest of our levels that one of `logging` reaches."""
+    return _LEVELS[min(max(number // 10, 1), len(_LEVELS)) - 1]
 
 
 def decode_log_entry(data: bytes) -> LogEntry:

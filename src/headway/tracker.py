@@ -294,6 +294,8 @@ class ProgressTracker(TaskReader):
             As `get_progress`.
         TaskStateError
             When the task is completed.
+        TaskCancelled
+            When it was cancelled before anybody had begun with it.
         """
         before, task = await self._change(
             task_id, lambda task: transitions.resume(task, now=self._now()), run=run, worker=worker

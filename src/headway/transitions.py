@@ -22,6 +22,7 @@ from headway.checks import (
 from headway.errors import (
     InvalidParamsError,
     StageOrderError,
+    TaskCancelled,
     TaskStateError,
     UnknownStageError,
     UsageError,
@@ -114,9 +115,13 @@ def resume(task: TaskProgress, *, now: Timestamp) -> TaskProgress:
     ------
     TaskStateError
         When the task is completed.
+    TaskCancelled
+        When it was cancelled before anybody had begun with it.
     """
     if task.status is TaskStatus.COMPLETED:
         raise TaskStateError(f"expected a task that is not completed, but {task.task_id!r} is")
+    if task.status is TaskStatus.CANCELLED and task.started_at is None:
+        raise TaskCancelled(task.task_id, task.cancel_request.by if task.cancel_request else "somebody")
     pause = now - task.updated_at
     stages = tuple(
         _reopened(stage, pause=pause) if _ended_with(task, stage) else stage for stage in task.stages

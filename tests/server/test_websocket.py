@@ -288,7 +288,9 @@ class TestWireSamples:
     def test_a_page_of_a_log_is_decoded_and_encoded_to_the_equal_value(self) -> None:
         page = json.loads((WIRE / "log_page.json").read_bytes())
         entries = tuple(decode_log_entry(json.dumps(entry).encode()) for entry in page["entries"])
-        written = LogPage(entries=entries, dropped=page["dropped"], cursor=page["cursor"])
+        written = LogPage(
+            entries=entries, dropped=page["dropped"], total=page["total"], cursor=page["cursor"]
+        )
         assert json.loads(encode_json(written)) == page
 
     def test_errors_are_encoded_as_the_samples_are(self) -> None:

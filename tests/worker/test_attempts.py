@@ -292,6 +292,20 @@ class TestWhatCanBeTakenUp:
             assert (task.progress.attempt, stage(task, "run").progress) == (2, 0.4)
             assert (task.progress.error, task.progress.finished_at) == (None, None)
 
+    def test_one_that_was_cancelled_while_it_waited_is_not(self, redis: Redis) -> None:
+        async def cancel(tracker: ProgressTracker) -> None:
+            await tracker.create_task_progress("a", "t")
+            await tracker.cancel("a", by="maria")
+
+        REPORTER.call(cancel)
+        for take_up in (
+            lambda: headway.attach("a"),
+            lambda: headway.task("t", task_id="a", resume=True),
+        ):
+            with pytest.raises(headway.TaskCancelled, match="cancelled by maria"):
+                take_up()
+        assert stored(redis).status is TaskStatus.CANCELLED
+
     def test_a_completed_one_is_not_and_begins_anew_where_that_is_asked_for(self, redis: Redis) -> None:
         with headway.task("t", task_id="a", stages=STAGES) as first:
             first.update(0.5, stage="run")

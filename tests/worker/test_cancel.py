@@ -341,12 +341,13 @@ def test_the_next_attempt_is_not_asked_any_more(open_tracker: OpenTracker, redis
     async def run() -> TaskProgress:
         async with open_tracker() as tracker:
             await tracker.create_task_progress("a", "sdxl")
+            await tracker.update_stage("a", "execution", progress=0.1)
             await tracker.cancel("a", by="maria")
             attached = await tracker.attach("a", run="new", worker="w")
             return attached.task
 
     task = asyncio.run(run())
-    assert (task.attempt, task.cancel_request, task.status) == (2, None, TaskStatus.QUEUED)
+    assert (task.attempt, task.cancel_request, task.status) == (2, None, TaskStatus.IN_PROGRESS)
     assert redis.hget(keys.task("a"), "cancel") is None
 
 

@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from headway import diagnostics
 from headway.checks import MAX_ERROR_CHARS
-from headway.logs import LogEntry, LogLevel
+from headway.errors import UsageError
+from headway.logs import LogEntry, LogLevel, level_of, parse_level
 from headway.worker import outputs
-from headway.worker.logs import LogHandler, level_of, with_trace
+from headway.worker.logs import LogHandler, with_trace
 from headway.worker.outputs import OutputCapture
 from headway.worker.task import Task
 from headway.worker.terminal import MAX_BARS, MAX_LINES, Line, Terminal
@@ -176,6 +177,12 @@ class TestLogHandler:
     def test_every_level_has_one_of_ours(self) -> None:
         numbers = [(0, DEBUG), (10, DEBUG), (15, DEBUG), (20, INFO), (25, INFO), (35, WARNING), (99, ERROR)]
         assert [level_of(number) for number, _ in numbers] == [level for _, level in numbers]
+        assert [parse_level(number) for number, _ in numbers] == [level for _, level in numbers]
+        names = ("WARN", "critical", "Fatal", "NOTSET", "Info")
+        assert [parse_level(name) for name in names] == [WARNING, ERROR, ERROR, DEBUG, INFO]
+        for none in (True, "loud", None, 2.5):
+            with pytest.raises(UsageError, match="expected a level of debug, info, warning, error"):
+                parse_level(none)
 
     def test_it_reaches_the_log_of_a_real_task(
         self, new_task: Callable[..., Task], logger: logging.Logger
@@ -187,6 +194,20 @@ class TestLogHandler:
             (WARNING, "careful", {"logger": "tests.logs"})
         ]
         task.complete()
+
+
+def test_a_task_that_fails_logs_where(new_task: Callable[..., Task]) -> None:
+    task = new_task()
+    with pytest.raises(KeyError), task:
+        {}["missing"]
+    (entry,) = entries(task)
+    assert entry.level is ERROR
+    assert entry.message.startswith("KeyError: 'missing'\nTraceback (most recent call last):\n")
+    assert '{}["missing"]' in entry.message
+    for error in ("out of memory", ValueError("never raised")):
+        task = new_task()
+        task.fail(error)
+        assert entries(task) == (), "nothing was raised"
 
 
 def entries(task: Task) -> tuple[LogEntry, ...]:

@@ -179,7 +179,9 @@ class Connection:
                 return
             self._logged[task_id] = page.entries[-1].id if page.entries else stored.log_id
             if page.entries:
-                message = LogMessage(task_id=task_id, entries=page.entries, dropped=page.dropped)
+                message = LogMessage(
+                    task_id=task_id, entries=page.entries, dropped=page.dropped, total=page.total
+                )
                 await self._send(encode_frame([message]))
 
     def _is_news(self, task_id: str, seq: int) -> bool:

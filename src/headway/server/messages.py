@@ -82,11 +82,14 @@ class LogMessage(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     ----------
     dropped
         How many entries of the task were dropped in all.
+    total
+        How many were ever logged, dropped or not.
     """
 
     task_id: str
     entries: tuple[LogEntry, ...]
     dropped: int
+    total: int
 
 
 class ResourcesMessage(msgspec.Struct, frozen=True, kw_only=True, tag="resources"):

@@ -13,9 +13,11 @@ from headway.models import CancelRequest, TaskProgress, TaskStatus
 from headway.records import TaskHistory
 from headway.store.previews import Preview
 
-# Log entries of one task that wait to be stored: at a usual 200 bytes they take 200 kB, at worst, with full
-# messages and metadata, 20 MB.
-MAX_WAITING_ENTRIES = 1_000
+# Log entries of one task that wait to be stored, as many as are kept: at a usual 200 bytes they take 400 kB,
+# at worst, with full messages and metadata, 40 MB.
+MAX_WAITING_ENTRIES = 2_000
+# Of these so many are kept of level debug, so that the newest is there however much else is said.
+DEBUG_SHARE = 0.1
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,14 +147,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bounded_entries(entries: list[LogEntry]) -> list[LogEntry]:
-    """Drop what is too much: the oldest of level debug first, then the oldest."""
+    """Drop what is too much: the oldest of level debug, but for a tenth of all, then the oldest others."""
     over = len(entries) - MAX_WAITING_ENTRIES
     if over <= 0:
         return entries
-    first = {i for i, _ in islice(filter(_is_debug, enumerate(entries)), over)}
-    kept = [entry for i, entry in enumerate(entries) if i not in first]
-    return kept[max(0, len(kept) - MAX_WAITING_ENTRIES) :]
-
-
-def _is_debug(numbered: tuple[int, LogEntry]) -> bool:
-    return numbered[1].level is LogLevel.DEBUG
+    debug = [i for i, entry in enumerate(entries) if entry.level is LogLevel.DEBUG]
+    gone = set(debug[: min(over, max(0, len(debug) - int(DEBUG_SHARE * MAX_WAITING_ENTRIES)))])
+    others = (i for i, entry in enumerate(entries) if entry.level is not LogLevel.DEBUG)
+    gone.update(islice(others, over - len(gone)))
+    return [entry for i, entry in enumerate(entries) if i not in gone]

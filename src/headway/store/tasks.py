@@ -257,8 +257,9 @@ class TaskStore:
             commands: list[tuple[Any, ...]] = [
                 ("XRANGE", stream, f"({since}-0", "+", "COUNT", limit + 1) for stream in streams
             ]
-            *rows, dropped = await self.commands.run(
-                [*commands, ("HGET", keys.task(task_id), "logs_dropped")]
+            lengths = [("XLEN", name) for name in (keys.logs(task_id), keys.debug_logs(task_id))]
+            *rows, left, left_debug, dropped = await self.commands.run(
+                [*commands, *lengths, ("HGET", keys.task(task_id), "logs_dropped")]
             )
             entries = [[decode_log_entry(fields[b"entry"]) for _, fields in stream] for stream in rows]
             page = list(heapq.merge(*entries, key=lambda entry: entry.id))[: limit + 1]
@@ -266,9 +267,12 @@ class TaskStore:
             if len(found) > limit or len(page) <= limit:
                 break
             since = page[-1].id
-        kept = found[:limit]
+        kept, gone = found[:limit], int(dropped or 0)
         return LogPage(
-            entries=tuple(kept), dropped=int(dropped or 0), cursor=kept[-1].id if len(found) > limit else None
+            entries=tuple(kept),
+            dropped=gone,
+            total=int(left) + int(left_debug) + gone,
+            cursor=kept[-1].id if len(found) > limit else None,
         )
 
     async def list_page(self, *, before: tuple[float, str] | None, limit: int) -> list[tuple[float, str]]:

@@ -99,7 +99,8 @@ if last > log_id then
   local rest, debug = redis.call('XLEN', logs), redis.call('XLEN', debug_logs)
   local over = rest + debug - tonumber(ARGV[12])
   if over > 0 then
-    local cut = math.min(over, debug)
+    -- A tenth of the bound is kept of level debug, so that the newest is there however much else is said.
+    local cut = math.min(over, math.max(0, debug - math.floor(tonumber(ARGV[12]) / 10)))
     redis.call('XTRIM', debug_logs, 'MAXLEN', debug - cut)
     redis.call('XTRIM', logs, 'MAXLEN', rest - (over - cut))
     dropped = dropped + over

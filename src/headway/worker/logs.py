@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from headway.checks import MAX_ERROR_CHARS
 from headway.diagnostics import warn_once
-from headway.logs import LogLevel
+from headway.logs import level_of
 
 if TYPE_CHECKING:
     from headway.worker.task import Task
@@ -94,15 +94,6 @@ def is_own(record: logging.LogRecord) -> bool:
         or name.startswith(f"{OWN_LOGGER}.")
         or (record.threadName or "").startswith(OWN_THREADS)
     )
-
-
-def level_of(number: int) -> LogLevel:
-    """Return the highest of our levels that one of `logging` reaches."""
-    if number >= logging.ERROR:
-        return LogLevel.ERROR
-    if number >= logging.WARNING:
-        return LogLevel.WARNING
-    return LogLevel.INFO if number >= logging.INFO else LogLevel.DEBUG
 
 
 def text_of(record: logging.LogRecord) -> str:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headway.checks import MAX_ERROR_CHARS, plain_values, shorten
+from headway.checks import MAX_ERROR_CHARS, plain_metadata, plain_values, shorten
 from headway.errors import InvalidParamsError
 from headway.logs import LogEntry, LogLevel
 from headway.models import encode_json
@@ -81,13 +81,8 @@ class Outbox:
         ----------
         now
             UTC seconds since the epoch.
-
-        Raises
-        ------
-        InvalidParamsError
-            When the metadata have no JSON form.
         """
-        values = plain_values(dict(metadata), what="metadata") if metadata else {}
+        values = plain_metadata(dict(metadata)) if metadata else {}
         text = shorten(str(message), MAX_ERROR_CHARS)
         self._said.append((level, text, values, now))
         if len(self._said) > SLACK * MAX_WAITING_ENTRIES:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
@@ -210,8 +211,10 @@ class TaskRun:
 
     def fail(self, error: BaseException | str) -> None:
         """End the task as failed."""
-        text = error_text(error) if isinstance(error, BaseException) else error
-        self.finish(TaskStatus.FAILED, error=text)
+        if isinstance(error, BaseException) and error.__traceback__ is not None and not self.is_over:
+            with suppress(Exception):  # what an error says of itself may fail
+                self.log("error", _traced(error), {})
+        self.finish(TaskStatus.FAILED, error=error_text(error) if isinstance(error, BaseException) else error)
 
     def finish(self, status: TaskStatus, *, error: str | None = None) -> None:
         """End the task."""
@@ -381,6 +384,14 @@ def _is_cancellation(error: BaseException | None) -> bool:
     # Another thread may be importing it: it is there, and half made.
     cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", None)
     return cancelled is not None and isinstance(error, cancelled)
+
+
+def _traced(error: BaseException) -> str:
+    from traceback import format_exception
+
+    from headway.worker.logs import with_trace
+
+    return with_trace(error_text(error), "".join(format_exception(error)).rstrip())
 
 
 def _now() -> Timestamp:

@@ -266,29 +266,31 @@ class Task:
     def log(self, message: str, level: str = "info", **metadata: Any) -> None:
         """Add a line to the task's log.
 
-        The newest 2,000 lines of a task are kept. While Redis is away, 1,000 wait; the oldest of level debug
-        are dropped first, then the oldest, and how many were is kept too.
+        The newest 2,000 lines of a task are kept. While Redis is away, as many wait. The oldest of level
+        debug are dropped first, but for the newest 200, then the oldest others; how many were is kept too.
 
         Parameters
         ----------
         message
             At most 4,000 characters.
         level
-            ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
+            ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``, or a level of `logging`.
         **metadata
-            JSON values.
+            JSON values, 16 kB in all; of others the text is kept.
 
         Raises
         ------
         UsageError
-            When the level is not one, or the metadata have no JSON form.
+            When the level is not one.
         """
         self._run.log(level, message, metadata)
 
     def capture_output(self) -> OutputCapture:
         """Log what a ``with`` block prints, which is printed all the same; see `OutputCapture`.
 
-        Lines become entries, a traceback one entry, and of a progress bar the last state.
+        Lines become entries, a traceback one entry, and of a progress bar the last state. It hears what the
+        block's own thread, or asyncio task, prints: not other threads, other processes, or what a notebook
+        draws as a widget, as `tqdm.auto` does.
         """
         from headway.worker.outputs import OutputCapture
 
@@ -336,7 +338,10 @@ class Task:
         self._run.finish(TaskStatus.COMPLETED)
 
     def fail(self, error: BaseException | str) -> None:
-        """End the task as failed, with the error's text; the ``with`` block does it by itself."""
+        """End the task as failed, with the error's text; the ``with`` block does it by itself.
+
+        Of an exception that was raised the traceback is logged.
+        """
         self._run.fail(error)
 
 
