@@ -11,18 +11,11 @@ from redis import Redis
 
 from headway import learner as module
 from headway.learner import OTHER_RUNS, Learner
-from headway.records import TaskHistory
 from headway.store import keys
 from headway.store.history import TEMPLATES_AT_ONCE
-from headway.timestamps import Timestamp
+from tests.analysis.records import record
 
 OpenTracker = Callable[..., Any]
-
-
-def record(task_id: str, template_id: str = "t", *, at: float = 1_000.0) -> TaskHistory:
-    return TaskHistory(
-        task_id=task_id, template_id=template_id, submitted_at=Timestamp(at - 2), finished_at=Timestamp(at)
-    )
 
 
 def learning() -> tuple[Learner, list[str]]:
@@ -35,11 +28,11 @@ def test_each_record_is_brought_once_in_the_order_of_the_ends(open_tracker: Open
         learner, learned = learning()
         async with open_tracker() as tracker:
             history = tracker.store.history
-            await history.add([record("late", at=1_002.0), record("early", at=1_001.0)])
-            await learner.look(history, {"t"})
-            await history.add([record("new", at=1_003.0)])
-            await learner.look(history, {"t"})
-            await learner.look(history, {"t"})
+            await history.add([record("late", at=2.0), record("early", at=1.0)])
+            await learner.look(history, {"portrait"})
+            await history.add([record("new", at=3.0)])
+            await learner.look(history, {"portrait"})
+            await learner.look(history, {"portrait"})
         assert learned == ["early", "late", "new"]
 
     asyncio.run(run())
@@ -50,12 +43,12 @@ def test_of_other_templates_the_newest_runs_are_brought_once(open_tracker: OpenT
         learner, learned = learning()
         async with open_tracker() as tracker:
             history = tracker.store.history
-            runs = [record(f"o{number}", "other", at=1_000.0 + number) for number in range(OTHER_RUNS + 5)]
+            runs = [record(f"o{number}", template_id="other", at=number) for number in range(OTHER_RUNS + 5)]
             await history.add(runs)
-            await learner.look(history, {"t"})
+            await learner.look(history, {"portrait"})
             assert learned == [run.task_id for run in runs[5:]]
-            await history.add([record("o", "other", at=2_000.0)])
-            await learner.look(history, {"t"})
+            await history.add([record("o", template_id="other", at=1_000.0)])
+            await learner.look(history, {"portrait"})
             assert len(learned) == OTHER_RUNS
 
     asyncio.run(run())
@@ -66,7 +59,7 @@ def test_more_templates_than_are_read_at_once_are_all_learned(open_tracker: Open
         learner, learned = learning()
         names = {f"template-{number}" for number in range(2 * TEMPLATES_AT_ONCE + 1)}
         async with open_tracker() as tracker:
-            await tracker.store.history.add([record(name, name) for name in names])
+            await tracker.store.history.add([record(name, template_id=name) for name in names])
             await learner.look(tracker.store.history, names)
         assert set(learned) == names
 
@@ -81,13 +74,13 @@ def test_a_template_that_was_dropped_is_looked_at_from_the_beginning(
         async with open_tracker() as tracker:
             history = tracker.store.history
             # As by a Redis whose clock was ahead.
-            redis.xadd(keys.history("t"), {"record": record("a").to_json()}, id="9999999999999-0")
-            redis.zadd(keys.HISTORY_INDEX, {"t": 1_000.0})
-            await learner.look(history, {"t"})
-            redis.delete(keys.history("t"), keys.HISTORY_INDEX)
-            await learner.look(history, {"t"})
+            redis.xadd(keys.history("portrait"), {"record": record("a").to_json()}, id="9999999999999-0")
+            redis.zadd(keys.HISTORY_INDEX, {"portrait": 1_000.0})
+            await learner.look(history, {"portrait"})
+            redis.delete(keys.history("portrait"), keys.HISTORY_INDEX)
+            await learner.look(history, {"portrait"})
             await history.add([record("b")])
-            await learner.look(history, {"t"})
+            await learner.look(history, {"portrait"})
         assert learned == ["a", "b"]
 
     asyncio.run(run())
@@ -98,12 +91,12 @@ def test_it_is_due_now_and_again_and_at_once_for_a_new_template(
 ) -> None:
     async def run() -> None:
         learner, _ = learning()
-        assert learner.is_due({"t"})
+        assert learner.is_due({"portrait"})
         async with open_tracker() as tracker:
-            await learner.look(tracker.store.history, {"t"})
-        assert not learner.is_due({"t"})
-        assert learner.is_due({"t", "new"})
+            await learner.look(tracker.store.history, {"portrait"})
+        assert not learner.is_due({"portrait"})
+        assert learner.is_due({"portrait", "new"})
         monkeypatch.setattr(module, "REFRESH_S", 0.0)
-        assert learner.is_due({"t"})
+        assert learner.is_due({"portrait"})
 
     asyncio.run(run())

@@ -57,7 +57,7 @@ class Learner:
             await self._take(data for records in newest.values() for data in records)
             self._has_others = True
         # A template whose records were dropped is looked at from the beginning, should it come back.
-        kept = {name: position for name, position in self._positions.items() if name in stored}
+        kept = {name: self._positions[name] for name in stored if name in self._positions}
         self._positions = dict.fromkeys(templates, BEGINNING) | kept
         wanted = {name: self._positions[name] for name in stored if name in templates}
         async for name, records in history.after(wanted):
