@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from headway import diagnostics
 from headway.settings import Settings
 from headway.store.embedded import EmbeddedServer
 from headway.store.tasks import TaskStore
@@ -57,6 +58,12 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
             patch.setenv(name, str(folder / name.lower()))
         yield folder / "data"
+
+
+@pytest.fixture(autouse=True)
+def unsaid() -> None:
+    """What was said once in another test is said again."""
+    diagnostics._said.clear()
 
 
 @pytest.fixture(scope="session")

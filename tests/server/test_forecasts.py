@@ -18,7 +18,6 @@ import pytest
 from msgspec.structs import replace
 from redis import Redis
 
-from headway import diagnostics
 from headway.estimates import Estimate, Figures, Span
 from headway.learner import REFRESH_S
 from headway.models import TaskProgress, TaskStatus
@@ -311,7 +310,6 @@ class TestLook:
             calls.append(time.monotonic())
             raise RuntimeError("broken")
 
-        monkeypatch.setattr(diagnostics, "_said", set())
         monkeypatch.setattr(module, "LOOK_S", 0.01)
         async with open_forecasts() as (forecasts, tracker):
             await learn(tracker)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from headway import diagnostics, transitions
+from headway import transitions
 from headway.errors import StoreUnavailableError
 from headway.models import TaskProgress, TaskStatus
 from headway.settings import Settings
@@ -62,7 +62,6 @@ async def opened(url: str) -> AsyncIterator[ProgressTracker]:
 @contextmanager
 def reporting(url: str) -> Iterator[Reporter]:
     """A reporter that finds its Redis as a user's process does, through the environment."""
-    diagnostics._said.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADWAY_REDIS_URL", url)
         reporter = Reporter()

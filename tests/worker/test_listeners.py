@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from redis import Redis
 
-from headway import diagnostics, transitions
+from headway import transitions
 from headway.errors import StoreUnavailableError
 from headway.models import TaskProgress, TaskStatus
 from headway.stages import STAGE_DEFINITIONS
@@ -28,11 +28,6 @@ from headway.worker.task import Task
 NewTask = Callable[..., Task]
 Stored = Callable[[Task], TaskProgress | None]
 WaitUntil = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def unsaid() -> None:
-    diagnostics._said.clear()
 
 
 def test_listeners_hear_of_their_own_tasks_until_these_are_over(

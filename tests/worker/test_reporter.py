@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from headway import diagnostics, transitions
+from headway import transitions
 from headway.errors import StoreUnavailableError
 from headway.models import TaskProgress, TaskStatus
 from headway.records import TaskHistory, history_of
@@ -34,11 +34,6 @@ from headway.worker.task import Task
 NewTask = Callable[..., Task]
 Stored = Callable[[Task], TaskProgress | None]
 WaitUntil = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def unsaid() -> None:
-    diagnostics._said.clear()
 
 
 def test_a_task_is_stored_as_it_goes_and_as_it_ends(
