@@ -124,7 +124,7 @@ def test_with_nothing_new_flush_raises_the_same_while_redis_stands_still(
     task = headway.task("t", task_id="a", stages=STAGES)
     task.flush()
     with away(redis):
-        wait_until(lambda: not REPORTER._is_connected)  # the lease could not be renewed
+        wait_until(lambda: not REPORTER._link._is_connected)  # the lease could not be renewed
         began = time.monotonic()
         with pytest.raises(StoreUnavailableError):
             task.flush(4)

@@ -53,7 +53,8 @@ def test_it_looks_around_only_while_there_are_tasks_or_listeners(
     new_task: NewTask, reporter: Reporter, wait_until: WaitUntil
 ) -> None:
     def is_active() -> bool:
-        return reporter._is_active is not None and reporter._is_active.is_set()
+        followers = reporter._followers
+        return followers is not None and followers._is_active.is_set()
 
     with new_task() as task:
         wait_until(is_active)

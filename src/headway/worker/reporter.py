@@ -22,6 +22,7 @@ from headway.models import TaskProgress
 from headway.settings import Settings
 from headway.timestamps import Timestamp
 from headway.worker.forecasts import Forecasts
+from headway.worker.link import Link
 from headway.worker.listeners import Listener, Listeners
 from headway.worker.previews.encoder import PreviewEncoder
 from headway.worker.resources.sampler import Sampler
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from headway.store.previews import StoredPreview
     from headway.store.reports import Attached
     from headway.tracker import ProgressTracker
+    from headway.worker.followers import Followers
     from headway.worker.run import TaskRun
     from headway.worker.sender import Sender
 
@@ -65,21 +67,16 @@ class Reporter:
         self._listeners = Listeners()
         self._thread: threading.Thread | None = None
         self._is_ready = threading.Event()
-        self._has_imported = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._sender: Sender | None = None
-        self._tracker: ProgressTracker | None = None
-        self._is_connected = False
-        self._has_new: asyncio.Event | None = None
-        self._has_any: asyncio.Event | None = None
-        self._has_samples: asyncio.Event | None = None
-        self._is_active: asyncio.Event | None = None
+        self._followers: Followers | None = None
+        self._link = Link(Settings(), load=self._load)
         self._is_added = False
         self.forecasts = Forecasts()
         self.previews = PreviewEncoder(self.wake)
-        self.resources = Sampler(self._tasks, on_news=lambda: self._set(self._has_samples))
+        self.resources = Sampler(self._tasks, on_news=self._deliver_samples)
         #: Names this process among the leases.
         self.worker = os.urandom(8).hex()
 
@@ -144,7 +141,7 @@ class Reporter:
         import asyncio
 
         async def run() -> T:
-            tracker = await self._connected()
+            tracker = await self._link.connect()
             if reads_own_writes:
                 await self._send_now()
             return await work(tracker)
@@ -228,9 +225,9 @@ class Reporter:
 
         # What belongs to a thread that has ended.
         self._is_ready.clear()
-        self._loop = self._wake = self._sender = self._tracker = None
-        self._is_connected = False
+        self._loop = self._wake = self._sender = self._followers = None
         self._settings = Settings.from_environment()  # here, where a mistake in it reaches the caller
+        self._link = Link(self._settings, load=self._load)
         if not self._has_hooks:
             self._register_hooks()
         self._thread = threading.Thread(target=self._run, name="headway-reporter", daemon=True)
@@ -251,6 +248,9 @@ class Reporter:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
+    def _deliver_samples(self) -> None:
+        self._set(self._followers.has_samples if self._followers else None)
+
     def _set(self, event: asyncio.Event | None) -> None:
         """Set an event of the reporter's loop, from any thread."""
         if self._loop is not None and event is not None:
@@ -267,11 +267,7 @@ class Reporter:
         import asyncio
 
         from headway.cancellation import cancel
-        from headway.worker.attention import follow_attention
-        from headway.worker.cancels import follow_cancels
-        from headway.worker.others import follow_others
-        from headway.worker.past import follow_history
-        from headway.worker.resources.delivery import deliver_samples
+        from headway.worker.followers import Followers
         from headway.worker.sender import Sender
 
         self._loop = asyncio.get_running_loop()
@@ -280,59 +276,30 @@ class Reporter:
         self._sender = Sender(
             self.worker,
             self._tasks,
-            connect=self._connected,
-            lost=self._disconnected,
+            connect=self._link.connect,
+            lost=self._link.lose,
             retire=self._retire,
             drop=self._drop,
         )
-        self._is_active = asyncio.Event()
-        follow = follow_others(
-            self._listeners,
-            mine=self._tasks.keys(),
-            is_active=self._is_active,
-            with_previews=not self._settings.has_server,
-            connect=self._connected,
-            lost=self._disconnected,
+        self._followers = Followers(
+            self._link,
+            worker=self.worker,
+            tasks=self._tasks,
+            listeners=self._listeners,
+            templates=self._templates,
+            forecasts=self.forecasts,
+            previews=self.previews,
+            resources=self.resources,
+            has_server=self._settings.has_server,
         )
-        self._has_new = asyncio.Event()
-        past = follow_history(
-            self.forecasts,
-            self._templates,
-            is_new=self._has_new,
-            connect=self._connected,
-            lost=self._disconnected,
-        )
-        self._has_any = asyncio.Event()
-        cancels = follow_cancels(
-            self._tasks, is_added=self._has_any, connect=self._connected, lost=self._disconnected
-        )
-        self._has_samples = asyncio.Event()
-        samples = deliver_samples(
-            self.resources,
-            has_news=self._has_samples,
-            connect=self._connected,
-            lost=self._disconnected,
-        )
-        attention = follow_attention(
-            self.previews,
-            self._listeners,
-            self.worker,
-            is_active=self._is_active,
-            connect=self._connected,
-            lost=self._disconnected,
-        )
-        works = (self._sender.run(), follow, past, cancels, samples, attention)
-        others = [asyncio.create_task(work) for work in works]
+        others = [asyncio.create_task(self._sender.run()), *self._followers.running]
         self._is_ready.set()
         try:
             while True:
                 self._wake.clear()
                 self._collect(Timestamp(time.time()))
                 interval_s = INTERVAL_S if self._tasks else IDLE_S if self._listeners else None
-                if interval_s is None:
-                    self._is_active.clear()
-                else:
-                    self._is_active.set()
+                self._followers.rest(is_idle=interval_s is None)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval_s):
                         await self._wake.wait()
@@ -340,8 +307,8 @@ class Reporter:
             pass
         finally:
             await cancel(others)
-            if self._tracker is not None:
-                await self._leave(self._tracker)
+            if self._link.tracker is not None:
+                await self._leave(self._link.tracker)
 
     async def _leave(self, tracker: ProgressTracker) -> None:
         """Store the last samples, give up the lease and close the connection."""
@@ -379,10 +346,9 @@ class Reporter:
                 if report.preview is not None:
                     previews[task.task_id] = report.preview.stored
                 self._sender.put(task, report)
-        if self._is_added and self._has_new is not None and self._has_any is not None:
+        if self._is_added and self._followers is not None:
             self._is_added = False
-            self._has_new.set()
-            self._has_any.set()
+            self._followers.add()
             self.resources.wake()
         self._listeners.tell(states, previews)
         self._bound_undelivered()
@@ -426,24 +392,10 @@ class Reporter:
             self._drop(task)
             self._sender.forget(task.task_id)
 
-    def _disconnected(self) -> None:
-        self._is_connected = False
-
-    async def _connected(self) -> ProgressTracker:
-        from headway.store.tasks import TaskStore
-        from headway.tracker import ProgressTracker
-
-        try:
-            self.forecasts.load()
-            self.resources.load()
-            if self._tracker is None:
-                self._tracker = ProgressTracker(TaskStore(self._settings, run_blocking=_run_here))
-            if not self._is_connected:
-                await self._tracker.store.connect()
-                self._is_connected = True
-        finally:
-            self._has_imported.set()  # whether or not it answers
-        return self._tracker
+    def _load(self) -> None:
+        """Import what estimates and measures, on this thread: a task's first call may not take so long."""
+        self.forecasts.load()
+        self.resources.load()
 
     def _undelivered(self) -> list[str]:
         return [task_id for task_id, task in list(self._tasks.items()) if not task.is_delivered]
@@ -451,12 +403,12 @@ class Reporter:
     def _before_fork(self) -> None:
         """Let the thread finish its imports: a child would find the modules half made, for ever."""
         if self._tasks and self._thread is not None and self._thread.is_alive():
-            self._has_imported.wait(IMPORT_TIMEOUT_S)
+            self._link.has_imported.wait(IMPORT_TIMEOUT_S)
 
     def _after_fork(self) -> None:
         """Start from nothing in a forked child: thread, connections and tasks are the parent's."""
         # Kept for ever, because closing the parent's connections would end them for the parent too.
-        _inherited.append((self._tracker, self._loop))
+        _inherited.append((self._link, self._loop))
         tasks = self._tasks
         self._reset()
         for task in tasks.values():
@@ -464,11 +416,6 @@ class Reporter:
 
 
 _inherited: list[object] = []
-
-
-async def _run_here(call: Callable[[], object]) -> object:
-    # The loop is the reporter's own, and at exit no further thread can be started.
-    return call()
 
 
 REPORTER = Reporter()
