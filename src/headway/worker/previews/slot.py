@@ -157,18 +157,18 @@ class PreviewSlot:
         if self._is_closed:
             return
         self._progress = progress
-        newest, taken = self._newest, None
+        newest, taken, drawing = self._newest, None, None
         is_shown = newest is None or newest is self._shown_whole
         picture = None if newest is None or is_shown else newest.picture()
         if newest is not None and picture is not None:
             pixels = max(self._options.final_pixels, self._options.live_pixels)
             taken = self._capture(newest, picture, pixels, is_final=True)
-            if newest.rate_hz is not None and self._options.final_pixels:
-                self._drawing = self._capture(newest, picture, pixels)
+            if taken is not None and newest.rate_hz is not None and self._options.final_pixels:
+                drawing = self._capture(newest, picture, pixels)
         with self._lock:
             last = None if is_shown else taken or self._copied
             if last is not None and (self._options.final_pixels or self._offered is not None):
-                self._offered = last, time.time(), None
+                self._offered, self._drawing = (last, time.time(), None), drawing
                 self._is_final = self._options.final_pixels > 0
             self._newest = self._shown_whole = self._copied = None
             self._is_closed = True
