@@ -1,7 +1,7 @@
 /** A log that looks like one of a long image task, and where the gallery's panels read it. */
 
 import type { LogSource } from "../src/connection.js";
-import type { LogEntry, LogLevel } from "../src/log-entry.js";
+import type { LogCounts, LogEntry, LogLevel } from "../src/log-entry.js";
 import type { LogReader } from "../src/log-readers.js";
 import type { Metadata } from "../src/payload.js";
 
@@ -52,21 +52,24 @@ export function logOf(count: number): LogEntry[] {
 }
 
 export class GalleryLogs implements LogSource {
+  private readonly counts: LogCounts;
   private readonly readers = new Set<LogReader>();
 
   constructor(
     private readonly entries: readonly LogEntry[] | null,
-    private readonly dropped = 0,
-  ) {}
+    dropped = 0,
+  ) {
+    this.counts = { dropped, total: null };
+  }
 
   follow(_: string, reader: LogReader): void {
     this.readers.add(reader);
     if (this.entries === null) return;
-    reader.logged(this.entries, this.dropped);
+    reader.logged(this.entries, this.counts);
     reader.caughtUp();
   }
 
   add(entry: LogEntry): void {
-    for (const reader of this.readers) reader.logged([entry], this.dropped);
+    for (const reader of this.readers) reader.logged([entry], this.counts);
   }
 }

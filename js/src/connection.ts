@@ -360,7 +360,7 @@ function wasMadeAnew(task: TaskProgress, known: TaskProgress): boolean {
 }
 
 /** Raised with every change of `Connection`'s or `Viewer`'s shape: bundles of two releases may meet on a page. */
-const VERSION = 4;
+const VERSION = 5;
 const SHARED = Symbol.for("headway.connection");
 
 /** The page's connection to `server`, made by whoever comes first. */

@@ -1,19 +1,27 @@
 /** The entries of one open log: as many as a page can hold, and those of them that are asked for. */
 
 import { Changing } from "./frame.js";
-import { indexFrom, isAtLeast, type LogEntry, type LogLevel, metadataText } from "./log-entry.js";
+import {
+  indexFrom,
+  isAtLeast,
+  type LogCounts,
+  type LogEntry,
+  type LogLevel,
+  metadataText,
+} from "./log-entry.js";
 import type { LogReader } from "./log-readers.js";
 
 /** Some 5 MB at most of what people log; a task's own log on the server is shorter. */
 export const MOST_ENTRIES = 10_000;
 
 export class LogBook extends Changing implements LogReader {
-  /** How many the task's log has dropped in all. */
-  dropped = 0;
   /** How many, the oldest first, this book has let go of. */
   forgotten = 0;
   /** Whether it has been given what there was. */
   isCaughtUp = false;
+  private counts: LogCounts | null = null;
+  /** What the log had dropped before this book was given anything of it: what it drops later may be held here. */
+  private droppedBefore = 0;
   private held: LogEntry[] = [];
   private passing: LogEntry[] = [];
   private least: LogLevel = "debug";
@@ -21,6 +29,17 @@ export class LogBook extends Changing implements LogReader {
 
   get size(): number {
     return this.held.length;
+  }
+
+  /** How many the task has logged in all. */
+  get total(): number {
+    const seen = this.size + this.forgotten;
+    return Math.max(seen, this.counts?.total ?? seen + this.droppedBefore);
+  }
+
+  /** How many of them were dropped before they came here; others that are lacking are on their way. */
+  get missed(): number {
+    return Math.min(this.total - this.size - this.forgotten, this.counts?.dropped ?? 0);
   }
 
   /** The id before which nothing is held any more. */
@@ -33,9 +52,11 @@ export class LogBook extends Changing implements LogReader {
     return this.passing;
   }
 
-  logged(entries: readonly LogEntry[], dropped: number): void {
-    const isNews = entries.length > 0 || dropped !== this.dropped;
-    this.dropped = dropped;
+  logged(entries: readonly LogEntry[], counts: LogCounts): void {
+    const { dropped, total } = counts;
+    const isNews = entries.length > 0 || dropped !== this.counts?.dropped || total !== this.counts.total;
+    if (this.counts === null) this.droppedBefore = dropped;
+    this.counts = { dropped, total };
     for (const entry of entries) {
       this.held.push(entry);
       if (this.passes(entry)) this.passing.push(entry);

@@ -15,10 +15,19 @@ export interface LogEntry {
   readonly metadata: Metadata;
 }
 
-export interface LogPage {
-  readonly entries: readonly LogEntry[];
+export interface LogCounts {
   /** How many entries the task's log has dropped in all, because it is bounded. */
   readonly dropped: number;
+  /** How many the task has logged in all, stored or not; null of a server that is too old to tell. */
+  readonly total: number | null;
+}
+
+/** What the server tells of a log at once. */
+export interface LogNews extends LogCounts {
+  readonly entries: readonly LogEntry[];
+}
+
+export interface LogPage extends LogNews {
   /** Where the next page begins; null of the last one. */
   readonly cursor: number | null;
 }
@@ -31,6 +40,7 @@ export function parseLogPage(value: unknown): LogPage | null {
   return {
     entries: value.entries.map(parseLogEntry).filter((entry) => entry !== null),
     dropped: wholeNumber(value.dropped) ?? 0,
+    total: wholeNumber(value.total),
     cursor: wholeNumber(value.cursor),
   };
 }

@@ -26,7 +26,7 @@ export class LogPoller extends Poller {
       const answer = await ask(this.server, this.server.logsUrl(taskId, since), signal);
       const page = answer?.response.ok ? parseLogPage(answer.body) : null;
       if (page === null || signal.aborted) return;
-      this.readers.take(taskId, page.entries, page.dropped);
+      this.readers.take(taskId, page);
       if (page.cursor === null) this.readers.caughtUp(taskId);
       since = page.cursor !== null && page.cursor > since ? page.cursor : null;
     }

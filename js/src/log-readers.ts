@@ -5,12 +5,12 @@
  * request beside the socket, is given once, and the next question asks for what the hindmost lacks.
  */
 
-import type { LogEntry } from "./log-entry.js";
+import type { LogCounts, LogEntry, LogNews } from "./log-entry.js";
 import { Readers } from "./readers.js";
 
 export interface LogReader {
-  /** Entries that it has not had, oldest first; how many the task's log has dropped in all. */
-  logged(entries: readonly LogEntry[], dropped: number): void;
+  /** Entries that it has not had, oldest first; how many the task's log has had in all. */
+  logged(entries: readonly LogEntry[], counts: LogCounts): void;
   /** It has been given what there was; more may follow. */
   caughtUp(): void;
 }
@@ -41,12 +41,12 @@ export class LogReaders extends Readers<LogReader, number> {
     return Math.min(...this.of(taskId).values());
   }
 
-  take(taskId: string, entries: readonly LogEntry[], dropped: number): void {
+  take(taskId: string, news: LogNews): void {
     const readers = this.of(taskId);
     for (const [reader, place] of readers) {
-      const news = after(place, entries);
-      readers.set(reader, news.at(-1)?.id ?? place);
-      reader.logged(news, dropped);
+      const entries = after(place, news.entries);
+      readers.set(reader, entries.at(-1)?.id ?? place);
+      reader.logged(entries, news);
     }
   }
 

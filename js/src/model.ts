@@ -5,7 +5,7 @@
  * number that is not finite, a preview that is not this task's are refused here and nowhere else.
  */
 
-import { type LogEntry, parseLogPage } from "./log-entry.js";
+import { type LogNews, parseLogPage } from "./log-entry.js";
 import {
   clamped,
   fraction,
@@ -148,11 +148,9 @@ export interface Heartbeat {
 }
 
 /** New entries of a task's log, to whoever asked for them. */
-export interface LogMessage {
+export interface LogMessage extends LogNews {
   readonly type: "log";
   readonly task_id: string;
-  readonly entries: readonly LogEntry[];
-  readonly dropped: number;
 }
 
 /** New samples of what a task takes of its machine, to whoever asked for them. */
@@ -275,7 +273,8 @@ function parseMessage(value: unknown): ServerMessage | null {
 function parseLogMessage(value: Record<string, unknown>): LogMessage | null {
   const page = parseLogPage(value);
   if (page === null || !isTaskId(value.task_id)) return null;
-  return { type: "log", task_id: value.task_id, entries: page.entries, dropped: page.dropped };
+  const { entries, dropped, total } = page;
+  return { type: "log", task_id: value.task_id, entries, dropped, total };
 }
 
 function parseResourcesMessage(value: Record<string, unknown>): ResourcesMessage | null {

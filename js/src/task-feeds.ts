@@ -41,7 +41,7 @@ export class TaskFeeds {
       this.resources.take(message.task_id, message);
       return;
     }
-    this.logs.take(message.task_id, message.entries, message.dropped);
+    this.logs.take(message.task_id, message);
     this.logs.caughtUp(message.task_id);
   }
 

@@ -1,6 +1,6 @@
 /** Log entries, made from the few things a test says of them. */
 
-import type { LogEntry } from "../src/log-entry.js";
+import type { LogCounts, LogEntry } from "../src/log-entry.js";
 
 export function logEntry(id: number, changes: Partial<LogEntry> = {}): LogEntry {
   return {
@@ -18,6 +18,10 @@ export function logEntries(first: number, last: number): LogEntry[] {
   return Array.from({ length: last - first + 1 }, (_, index) => logEntry(first + index));
 }
 
+export function counts(dropped = 0, total: number | null = null): LogCounts {
+  return { dropped, total };
+}
+
 export function logMessage(taskId: string, entries: readonly unknown[], dropped = 0) {
-  return { type: "log", task_id: taskId, entries, dropped };
+  return { type: "log", task_id: taskId, entries, ...counts(dropped) };
 }

@@ -4,7 +4,7 @@ import type { LogEntry } from "../src/log-entry.js";
 import type { TaskProgress } from "../src/model.js";
 import { RowHeights } from "../src/views/row-heights.js";
 import { fakeNetwork, restoreNetwork } from "./fake-network.js";
-import { logEntries, logEntry } from "./log-entries.js";
+import { counts, logEntries, logEntry } from "./log-entries.js";
 import { running } from "./samples.js";
 import { button, buttons, frame, linkStatus, stage, text } from "./stage.js";
 
@@ -25,8 +25,8 @@ function opened(entries: readonly LogEntry[] = [], task: TaskProgress = running(
   return { ...shown, list, logs };
 }
 
-function give(entries: readonly LogEntry[], dropped = 0): void {
-  shown?.logs.last.logged(entries, dropped);
+function give(entries: readonly LogEntry[], dropped = 0, total: number | null = null): void {
+  shown?.logs.last.logged(entries, counts(dropped, total));
   shown?.logs.last.caughtUp();
   frame(40);
 }
@@ -70,8 +70,8 @@ describe("the logs button", () => {
   });
 
   it("opens the log with its count, and closes it for good", () => {
-    const { root, logs } = opened(logEntries(1, 12));
-    give([], 1_200);
+    const { root, logs } = opened();
+    give(logEntries(1, 12), 1_200);
     expect(buttons(root)[0]).toBe("Logs1,212");
     expect(button(root, "Logs").getAttribute("aria-expanded")).toBe("true");
     button(root, "Logs").click();
@@ -80,6 +80,14 @@ describe("the logs button", () => {
     expect(buttons(root)[0]).toBe("Logs");
     button(root, "Logs").click();
     expect(logs.readers).toHaveLength(2);
+  });
+
+  it("counts no line twice that stands in the panel and was dropped from the store since", () => {
+    const { root } = opened();
+    give(logEntries(1, 2_000), 0, 2_000);
+    give(logEntries(2_001, 3_003), 1_003, 3_003);
+    expect(buttons(root)[0]).toBe("Logs3,003");
+    expect(text(root, ".hw-log-losses")).toBe("");
   });
 
   it("is not there without a server, nor with one that is not ours", () => {
@@ -135,7 +143,7 @@ describe("a log of ten thousand entries", () => {
   it("lets go of the oldest, says so, and leaves what is read where it is once nobody scrolls", () => {
     const { root, list } = opened(logEntries(1, MOST_ENTRIES));
     scroll(list, 500 * ROW + 7);
-    give(logEntries(MOST_ENTRIES + 1, MOST_ENTRIES + 100), 40);
+    give(logEntries(MOST_ENTRIES + 1, MOST_ENTRIES + 100), 340, MOST_ENTRIES + 140);
     expect(list.scrollTop).toBe(500 * ROW + 7);
     frame(200);
     expect(list.scrollTop).toBe(400 * ROW + 7);

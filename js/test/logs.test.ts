@@ -1,23 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LogBook, MOST_ENTRIES, pieces } from "../src/log-book.js";
-import { type LogEntry, metadataText, parseLogPage } from "../src/log-entry.js";
+import { type LogCounts, type LogEntry, metadataText, parseLogPage } from "../src/log-entry.js";
 import type { LogReader } from "../src/log-readers.js";
 import { parseMessages } from "../src/model.js";
 import { aLife, connected, failSockets, leave, microtasks, NOBODY } from "./connected.js";
 import { type Answer, FakeSocket, fakeNetwork, restoreNetwork } from "./fake-network.js";
-import { logEntries, logEntry, logMessage } from "./log-entries.js";
+import { counts, logEntries, logEntry, logMessage } from "./log-entries.js";
 import { running, update } from "./samples.js";
 
 class Reader implements LogReader {
   readonly entries: LogEntry[] = [];
   dropped = 0;
+  total: number | null = null;
   isCaughtUp = false;
   get ids(): number[] {
     return this.entries.map((entry) => entry.id);
   }
-  logged(entries: readonly LogEntry[], dropped: number): void {
+  logged(entries: readonly LogEntry[], { dropped, total }: LogCounts): void {
     this.entries.push(...entries);
-    this.dropped = dropped;
+    Object.assign(this, { dropped, total });
   }
   caughtUp(): void {
     this.isCaughtUp = true;
@@ -50,7 +51,12 @@ async function polling(log: readonly LogEntry[], answer?: (url: URL) => Answer |
     const entries = left.slice(0, 3);
     return {
       status: 200,
-      body: { entries, dropped: 2, cursor: left.length > 3 ? entries.at(-1)?.id : null },
+      body: {
+        entries,
+        dropped: 2,
+        total: log.length + 2,
+        cursor: left.length > 3 ? entries.at(-1)?.id : null,
+      },
     };
   });
   const made = await reading();
@@ -148,7 +154,7 @@ describe("a log where no socket gets through", () => {
     const { reader, requests } = await polling(log);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(reader.ids).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-    expect(reader).toMatchObject({ dropped: 2, isCaughtUp: true });
+    expect(reader).toMatchObject({ dropped: 2, total: 10, isCaughtUp: true });
     log.push(...logEntries(9, 10));
     await vi.advanceTimersByTimeAsync(2_100);
     expect(reader.ids).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
@@ -208,6 +214,7 @@ describe("what comes in", () => {
     expect(parseLogPage({ entries: [...strange, { ...good, metadata: 3 }], dropped: "x" })).toEqual({
       entries: [good],
       dropped: 0,
+      total: null,
       cursor: null,
     });
     expect(parseLogPage({ entries: "x" })).toBeNull();
@@ -228,21 +235,54 @@ describe("what comes in", () => {
 describe("a book of entries", () => {
   it("holds so many, lets go of the oldest first, and says how many", () => {
     const book = new LogBook();
-    for (let first = 1; first <= 12_001; first += 1_000) book.logged(logEntries(first, first + 999), 0);
+    for (let first = 1; first <= 12_001; first += 1_000)
+      book.logged(logEntries(first, first + 999), counts());
     expect(book.size).toBe(MOST_ENTRIES);
     expect(book.shown).toHaveLength(MOST_ENTRIES);
     expect(book.shown[0]?.id).toBe(3_001);
     expect(book.forgotten).toBe(3_000);
   });
 
+  it("counts what was logged once, whether it is held here, let go of here, or dropped there", () => {
+    const book = new LogBook();
+    const figures = () => [book.total, book.missed];
+    book.logged(logEntries(13, 1_000), counts(12, 3_015));
+    expect(figures()).toEqual([3_015, 12]);
+    book.logged(logEntries(1_001, 3_015), counts(1_015, 3_015));
+    expect(figures()).toEqual([3_015, 12]);
+    book.logged(logEntries(3_016, 12_500), counts(10_500, 12_600));
+    expect([...figures(), book.forgotten]).toEqual([12_600, 112, 2_488]);
+  });
+
+  it("counts no more than it can know where the server is too old to tell", () => {
+    const book = new LogBook();
+    const figures = () => [book.total, book.missed];
+    expect(figures()).toEqual([0, 0]);
+    book.logged(logEntries(5, 10), counts(4));
+    expect(figures()).toEqual([10, 4]);
+    book.logged(logEntries(11, 3_003), counts(1_003));
+    expect(figures()).toEqual([3_003, 4]);
+  });
+
+  it("calls nothing dropped that is only on its way", () => {
+    const book = new LogBook();
+    book.logged(logEntries(1, 500), counts(0, 2_000));
+    expect([book.total, book.missed]).toEqual([2_000, 0]);
+    book.logged([], counts(0, 20));
+    expect([book.total, book.missed]).toEqual([500, 0]);
+  });
+
   it("keeps to the filter with what comes later and what goes", () => {
     const book = new LogBook();
     book.filter("warning", "NAN");
-    book.logged([logEntry(1, { level: "warning", message: "a nan" }), logEntry(2, { message: "nan" })], 0);
+    book.logged(
+      [logEntry(1, { level: "warning", message: "a nan" }), logEntry(2, { message: "nan" })],
+      counts(),
+    );
     expect(book.shown.map(({ id }) => id)).toEqual([1]);
-    book.logged(logEntries(3, MOST_ENTRIES + 2), 0);
+    book.logged(logEntries(3, MOST_ENTRIES + 2), counts());
     expect(book.shown).toEqual([]);
-    book.logged([logEntry(20_000, { level: "error", message: "x", metadata: { where: "nan" } })], 0);
+    book.logged([logEntry(20_000, { level: "error", message: "x", metadata: { where: "nan" } })], counts());
     expect(book.shown.map(({ id }) => id)).toEqual([20_000]);
     book.filter("debug", "");
     expect(book.shown).toHaveLength(MOST_ENTRIES);
@@ -250,17 +290,17 @@ describe("a book of entries", () => {
 
   it("changes once a frame, however much comes", () => {
     const book = new LogBook();
-    for (let id = 1; id < 500; id++) book.logged([logEntry(id)], 0);
+    for (let id = 1; id < 500; id++) book.logged([logEntry(id)], counts());
     vi.advanceTimersByTime(20);
     expect(book.changes.value).toBe(1);
-    book.logged([], 0);
+    book.logged([], counts());
     vi.advanceTimersByTime(20);
     expect(book.changes.value).toBe(1);
   });
 
   it("takes what is searched for as it is written", () => {
     const book = new LogBook();
-    book.logged([logEntry(1, { message: "f(x) = [a-z]+ \\d" }), logEntry(2, { message: "fx" })], 0);
+    book.logged([logEntry(1, { message: "f(x) = [a-z]+ \\d" }), logEntry(2, { message: "fx" })], counts());
     book.filter("debug", "[a-z]+ \\");
     expect(book.shown.map(({ id }) => id)).toEqual([1]);
     expect(pieces("one (two) ONE", "one")).toEqual(["", "one", " (two) ", "ONE", ""]);

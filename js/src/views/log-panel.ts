@@ -48,7 +48,7 @@ export function logPanel(entry: TaskEntry, task: TaskSignal, scene: Scene, until
     /** How many entries the task has logged. */
     count() {
       void book.changes.value;
-      return book.isCaughtUp || book.size > 0 ? book.size + book.forgotten + book.dropped : null;
+      return book.isCaughtUp || book.size > 0 ? book.total : null;
     },
   };
 }
@@ -103,7 +103,7 @@ function losses(book: LogBook, until: AbortSignal): HTMLElement {
   watch(until, () => {
     void book.changes.value;
     const words: string[] = [];
-    if (book.dropped > 0) words.push(`${number(book.dropped)} dropped to keep the log short, debug first`);
+    if (book.missed > 0) words.push(`${number(book.missed)} dropped to keep the log short, debug first`);
     if (book.forgotten > 0)
       words.push(`${number(book.forgotten)} older ones not kept here: a page holds ${number(MOST_ENTRIES)}`);
     setText(line, words.join(" · "));
