@@ -241,6 +241,19 @@ describe("an entry", () => {
     expect(list.querySelector(".hw-log-whole")).toBeNull();
   });
 
+  it("with values unfolds where the style shows no values in a folded row, and only there", () => {
+    const { list } = opened([logEntry(1, { metadata: { step: 3 } }), logEntry(2)]);
+    const [short, bare] = rows(list);
+    expect([short?.dataset.folding, bare?.dataset.folding]).toEqual(["narrow", "no"]);
+    const arrow = short?.querySelector("button");
+    arrow?.style.setProperty("visibility", "hidden");
+    short?.querySelector<HTMLElement>(".hw-log-text")?.click();
+    expect(list.querySelector("[data-unfolded]")).toBeNull();
+    arrow?.style.setProperty("visibility", "visible");
+    short?.querySelector<HTMLElement>(".hw-log-text")?.click();
+    expect(text(list, ".hw-log-whole + .hw-log-metadata")).toBe("step=3");
+  });
+
   it("that had the focus leaves it with the list when it scrolls away", () => {
     const { list } = opened([logEntry(1, { message: TRACEBACK }), ...logEntries(2, 500)]);
     scroll(list, 0);

@@ -201,9 +201,11 @@ export class LogList {
   private clicked(event: Event): void {
     if (!(event.target instanceof Element)) return;
     const isSelecting = getSelection()?.isCollapsed === false;
-    const entry = this.entryOf(event.target);
+    const row = event.target.closest<HTMLElement>(".hw-log-row");
+    const entry = row === null ? null : this.entry(Number(row.dataset.entry));
     const isButton = event.target.closest("button") !== null;
-    if (entry !== null && isFoldable(entry) && (isButton || !isSelecting)) this.toggle(entry, isButton);
+    if (row === null || entry === null || !isFoldable(row)) return;
+    if (isButton || !isSelecting) this.toggle(entry, isButton);
   }
 
   private toggle(entry: LogEntry, isByButton: boolean): void {
@@ -230,11 +232,6 @@ export class LogList {
   private explain(event: Event): void {
     const time = event.target instanceof HTMLElement ? event.target.closest("time") : null;
     if (time !== null) setAttribute(time, "title", `${dayAndTime(time.dateTime)}\n${time.dateTime}`);
-  }
-
-  private entryOf(element: Element): LogEntry | null {
-    const row = element.closest<HTMLElement>(".hw-log-row");
-    return row === null ? null : this.entry(Number(row.dataset.entry));
   }
 
   private entry(id: number): LogEntry | null {

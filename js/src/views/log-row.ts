@@ -4,14 +4,24 @@ import { h, setAttribute, svg } from "../dom.js";
 import { pieces } from "../log-book.js";
 import { type LogEntry, metadataText } from "../log-entry.js";
 
-/** What is longer than this a narrow cell cuts off. */
+/** What is longer than this a cell may cut off. */
 const LONG_CHARS = 48;
+/** And this one that is so narrow that it shows no metadata in a folded row either. */
+const BRIEF_CHARS = 32;
 
-export function isFoldable(entry: LogEntry): boolean {
-  const { message } = entry;
-  return (
-    message.trimEnd().includes("\n") || message.length + metadataText(entry.metadata).length > LONG_CHARS
-  );
+/** Where there is more to an entry than its row shows: never, in narrow cells, or in any. */
+type Folding = "no" | "narrow" | "any";
+
+function foldingOf({ message, metadata }: LogEntry): Folding {
+  const beside = metadataText(metadata).length;
+  if (message.trimEnd().includes("\n") || message.length + beside > LONG_CHARS) return "any";
+  return beside > 0 || message.length > BRIEF_CHARS ? "narrow" : "no";
+}
+
+/** Whether the row can be folded here and now: of a short one the style shows the arrow in narrow cells only. */
+export function isFoldable(row: HTMLElement): boolean {
+  const arrow = row.querySelector("button");
+  return arrow !== null && getComputedStyle(arrow).visibility !== "hidden";
 }
 
 export function logRow(entry: LogEntry, isUnfolded: boolean, search: string): HTMLElement {
@@ -19,7 +29,10 @@ export function logRow(entry: LogEntry, isUnfolded: boolean, search: string): HT
   time.dateTime = entry.timestamp;
   const level = h("span", "hw-log-level", entry.level);
   const text = isUnfolded ? unfolded(entry, search) : folded(entry, search);
-  const row = h("div", "hw-log-row", fold(entry, isUnfolded), time, level, text);
+  const folding = foldingOf(entry);
+  const arrow = folding === "no" ? h("span", "hw-log-fold") : fold(isUnfolded);
+  const row = h("div", "hw-log-row", arrow, time, level, text);
+  row.dataset.folding = folding;
   row.dataset.level = entry.level;
   row.dataset.entry = String(entry.id);
   row.toggleAttribute("data-unfolded", isUnfolded);
@@ -27,8 +40,7 @@ export function logRow(entry: LogEntry, isUnfolded: boolean, search: string): HT
   return row;
 }
 
-function fold(entry: LogEntry, isUnfolded: boolean): HTMLElement {
-  if (!isFoldable(entry)) return h("span", "hw-log-fold");
+function fold(isUnfolded: boolean): HTMLElement {
   const arrow = svg(
     "svg",
     { viewBox: "0 0 8 8", "aria-hidden": "true" },
