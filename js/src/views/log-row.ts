@@ -25,7 +25,8 @@ export function isFoldable(row: HTMLElement): boolean {
 }
 
 export function logRow(entry: LogEntry, isUnfolded: boolean, search: string): HTMLElement {
-  const time = h("time", "hw-log-time", clockOf(entry.timestamp));
+  const [hour, ...rest] = clockOf(entry.timestamp);
+  const time = h("time", "hw-log-time", h("span", "hw-log-hour", `${hour}:`), rest.join(":"));
   time.dateTime = entry.timestamp;
   const level = h("span", "hw-log-level", entry.level);
   const text = isUnfolded ? unfolded(entry, search) : folded(entry, search);
@@ -82,10 +83,8 @@ function highlighted(text: string, search: string): (Node | string)[] {
   );
 }
 
-/** hh:mm:ss of the reader's clock. By hand: a formatter of the browser's would cost more than the row. */
-function clockOf(time: string): string {
+/** hh, mm and ss of the reader's clock. By hand: a formatter of the browser's would cost more than the row. */
+function clockOf(time: string): string[] {
   const date = new Date(time);
-  return [date.getHours(), date.getMinutes(), date.getSeconds()]
-    .map((part) => String(part).padStart(2, "0"))
-    .join(":");
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0"));
 }
