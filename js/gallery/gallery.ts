@@ -268,6 +268,13 @@ measured(
 );
 press("More");
 measured(
+  "resources of a full host",
+  task("Among many", "in_progress", MEASURED, PLAIN),
+  new GalleryResources(
+    samplesOf({ length: 95, hasGpu: false }).map((one) => ({ ...one, memory_bytes: 123 * 2 ** 30 })),
+  ),
+);
+measured(
   "resources without a GPU, and a hole",
   task("On a laptop", "in_progress", MEASURED, PLAIN),
   new GalleryResources(samplesOf({ length: 95, hasGpu: false, hole: [30, 48] })),

@@ -12,6 +12,8 @@ export interface ResourceRow {
   readonly beside: ResourceFigure | null;
   /** What the figure fills up; from nine tenths of it on the row warns. */
   readonly whole: ResourceFigure | null;
+  /** What all of the machine take of the same whole, which ends the task as well. */
+  readonly host: ResourceFigure | null;
   /** Whether the scale ends at the whole, or at 100; else it ends a little above the highest value. */
   readonly scale: "whole" | "hundred" | "peak";
   format(value: number): string;
@@ -25,7 +27,7 @@ export interface ResourceRow {
 const WARNING_SHARE = 0.9;
 
 const NOTHING = (): string => "";
-const PLAIN = { beside: null, whole: null, note: NOTHING, isMore: false } as const;
+const PLAIN = { beside: null, whole: null, host: null, note: NOTHING, isMore: false } as const;
 const MORE = { ...PLAIN, isMore: true } as const;
 
 export const RESOURCE_ROWS: readonly ResourceRow[] = [
@@ -44,6 +46,7 @@ export const RESOURCE_ROWS: readonly ResourceRow[] = [
     name: "Memory",
     figure: "rss_bytes",
     whole: "memory_total_bytes",
+    host: "memory_bytes",
     scale: "peak",
     format: memory,
     note: (sample) => {
@@ -112,14 +115,31 @@ export function rowsOf(samples: readonly ResourceSample[]): ResourceRow[] {
   return RESOURCE_ROWS.filter((row) => samples.some((sample) => sample[row.figure] !== undefined));
 }
 
-/** How much of the whole a sample's figure takes, 0 to 1; null where there is no whole. */
-export function shareOf(row: ResourceRow, sample: ResourceSample): number | null {
-  const [part, whole] = [sample[row.figure], row.whole === null ? undefined : sample[row.whole]];
-  return part === undefined || whole === undefined || whole <= 0 ? null : part / whole;
+export interface Warning {
+  /** Of the whole, 0 to 1. */
+  readonly share: number;
+  /** Whether the whole machine takes that much, and the task itself less. */
+  readonly isHost: boolean;
 }
 
-export function isWarning(row: ResourceRow, sample: ResourceSample): boolean {
-  return (shareOf(row, sample) ?? 0) >= WARNING_SHARE;
+/** That a whole is nearly full, by whichever takes more of it; null while there is room, or no whole is known. */
+export function warningOf(row: ResourceRow, sample: ResourceSample): Warning | null {
+  const whole = row.whole === null ? undefined : sample[row.whole];
+  if (whole === undefined || whole <= 0) return null;
+  const own = sample[row.figure] ?? 0;
+  const host = row.host === null ? 0 : (sample[row.host] ?? 0);
+  const share = Math.max(own, host) / whole;
+  return share >= WARNING_SHARE ? { share, isHost: host > own } : null;
+}
+
+/** "host 98 % full", in the place of a longer note. */
+export function hostNote({ share }: Warning): string {
+  return `host ${percentage(100 * share)} full`;
+}
+
+/** "98 % of all there is, by the whole host". */
+export function warningText({ share, isHost }: Warning): string {
+  return `${percentage(100 * share)} of all there is${isHost ? ", by the whole host" : ""}`;
 }
 
 /** The sample of the highest value, the first of several. */
@@ -160,8 +180,7 @@ export function summaryOf(row: ResourceRow, samples: readonly ResourceSample[]):
   const peak = peakOf(row, samples);
   const [now, highest] = [newest?.[row.figure], peak?.[row.figure]];
   if (newest === undefined || now === undefined || highest === undefined) return row.name;
-  const share = shareOf(row, newest);
-  const warning =
-    share !== null && isWarning(row, newest) ? `, ${percentage(100 * share)} of all there is` : "";
-  return `${row.name}: ${row.format(now)} now${warning}, ${row.format(highest)} at most`;
+  const warning = warningOf(row, newest);
+  const words = warning === null ? "" : `, ${warningText(warning)}`;
+  return `${row.name}: ${row.format(now)} now${words}, ${row.format(highest)} at most`;
 }

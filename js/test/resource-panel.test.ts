@@ -111,6 +111,26 @@ describe("the resource panel", () => {
     expect(row?.querySelector(".hw-resource-sign")?.hasAttribute("hidden")).toBe(true);
   });
 
+  it("warns of a full host at the host's figure, not at the task's", () => {
+    const { root } = opened(seconds(1, 10, { ...MEMORY, memory_bytes: 62.8 * GIB }));
+    const row = root.querySelector<HTMLElement>('[data-row="memory"]');
+    expect(row?.dataset.warning).toBe("host");
+    expect(row?.querySelector(".hw-resource-note")?.contains(row.querySelector(".hw-resource-sign"))).toBe(
+      true,
+    );
+    expect(text(root, '[data-row="memory"] .hw-resource-note')).toBe("host 98 % full");
+    expect(row?.title).toBe("98 % of all there is, by the whole host\nhost 62.8 of 64.0 GiB");
+    expect(row?.querySelector(".hw-spark")?.getAttribute("aria-label")).toBe(
+      "Memory: 3.0 GiB now, 98 % of all there is, by the whole host, 3.0 GiB at most",
+    );
+    give([sampleAt(11, { ...MEMORY, rss_bytes: 60 * GIB })]);
+    expect(row?.dataset.warning).toBe("task");
+    expect(row?.querySelector(".hw-resource-now .hw-resource-sign")?.hasAttribute("hidden")).toBe(false);
+    expect(text(root, '[data-row="memory"] .hw-resource-note')).toBe("host 21.0 of 64.0 GiB");
+    give([sampleAt(12, MEMORY)]);
+    expect([row?.dataset.warning, row?.title]).toEqual([undefined, ""]);
+  });
+
   it("keeps temperature, power, disk and network until they are asked for", () => {
     const figures: Figures = {
       cpu_percent: 5,

@@ -3,7 +3,7 @@ import { parseMessages, type TaskProgress } from "../src/model.js";
 import { byteCount, byteRate, memory, memoryOf, percentage } from "../src/quantity.js";
 import { nearest, ResourceAxis } from "../src/resource-axis.js";
 import { ResourceReaders } from "../src/resource-readers.js";
-import { isWarning, peakOf, RESOURCE_ROWS, rowsOf, summaryOf, topOf } from "../src/resource-rows.js";
+import { peakOf, RESOURCE_ROWS, rowsOf, summaryOf, topOf, warningOf } from "../src/resource-rows.js";
 import { MOST_SAMPLES, parseResourcePage } from "../src/resource-sample.js";
 import { ResourceSeries } from "../src/resource-series.js";
 import { fakeNetwork, restoreNetwork } from "./fake-network.js";
@@ -149,11 +149,22 @@ describe("the rows", () => {
   it("warn from nine tenths of memory on, and not before", () => {
     const at = (share: number) =>
       sampleAt(1, { gpu_memory_bytes: share * 24 * GIB, gpu_memory_total_bytes: 24 * GIB });
-    expect(isWarning(row("gpu-memory"), at(0.899))).toBe(false);
-    expect(isWarning(row("gpu-memory"), at(0.9))).toBe(true);
-    expect(isWarning(row("memory"), sampleAt(1, { ...MEMORY, rss_bytes: 60 * GIB }))).toBe(true);
-    expect(isWarning(row("memory"), sampleAt(1, { rss_bytes: 60 * GIB }))).toBe(false);
-    expect(isWarning(row("gpu"), sampleAt(1, { gpu_percent: 100 }))).toBe(false);
+    expect(warningOf(row("gpu-memory"), at(0.899))).toBeNull();
+    expect(warningOf(row("gpu-memory"), at(0.9))).not.toBeNull();
+    expect(warningOf(row("memory"), sampleAt(1, { ...MEMORY, rss_bytes: 60 * GIB }))).not.toBeNull();
+    expect(warningOf(row("memory"), sampleAt(1, { rss_bytes: 60 * GIB }))).toBeNull();
+    expect(warningOf(row("gpu"), sampleAt(1, { gpu_percent: 100 }))).toBeNull();
+  });
+
+  it("warn by the task or by its whole host, whichever takes more of the memory", () => {
+    const at = (own: number, host: number) =>
+      warningOf(row("memory"), sampleAt(1, { ...MEMORY, rss_bytes: own * GIB, memory_bytes: host * GIB }));
+    expect(at(2, 57)).toBeNull();
+    expect(at(2, 62.72)).toEqual({ share: 0.98, isHost: true });
+    expect(at(60, 62)?.isHost).toBe(true);
+    // In a container the host is the machine around it.
+    expect(at(64, 40)).toEqual({ share: 1, isHost: false });
+    expect(warningOf(row("memory"), sampleAt(1, { memory_bytes: 60 * GIB }))).toBeNull();
   });
 
   it("end their scales where they mean something", () => {

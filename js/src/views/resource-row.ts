@@ -3,23 +3,33 @@
 import { h, setAttribute, setText, svg } from "../dom.js";
 import { UNKNOWN } from "../format.js";
 import type { ResourceAxis } from "../resource-axis.js";
-import { isWarning, peakOf, type ResourceRow, shareOf, summaryOf, topOf } from "../resource-rows.js";
+import {
+  hostNote,
+  peakOf,
+  type ResourceRow,
+  summaryOf,
+  topOf,
+  warningOf,
+  warningText,
+} from "../resource-rows.js";
 import type { ResourceSample } from "../resource-sample.js";
 import { type Drawing, Sparkline } from "./sparkline.js";
 
 export class ResourceRowView {
   readonly node: HTMLElement;
   private readonly spark = new Sparkline();
-  private readonly note = h("span", "hw-resource-note hw-quiet");
+  private readonly words = h("span", "");
+  private readonly note = h("span", "hw-resource-note hw-quiet", this.words);
   private readonly sign = warningSign();
   private readonly value = h("span", "hw-resource-value");
+  private readonly now = h("span", "hw-resource-now", this.value);
   private readonly most = h("span", "hw-resource-most hw-quiet");
   private top = 1;
 
   constructor(readonly row: ResourceRow) {
-    const { note, sign, spark, value, most } = this;
-    const figures = h("div", "hw-resource-figures", h("span", "hw-resource-now", value), most);
-    figures.firstElementChild?.prepend(sign);
+    const { note, now, sign, spark, most } = this;
+    now.prepend(sign);
+    const figures = h("div", "hw-resource-figures", now, most);
     const name = h("div", "hw-resource-name", h("span", "", row.name), note);
     this.node = h("div", "hw-resource", name, spark.node, figures);
     this.node.dataset.row = row.id;
@@ -41,12 +51,22 @@ export class ResourceRowView {
     const { row } = this;
     const value = sample?.[row.figure];
     setText(this.value, value === undefined ? UNKNOWN : row.format(value));
-    setText(this.note, sample === null ? "" : row.note(sample));
-    const share = sample !== null && isWarning(row, sample) ? shareOf(row, sample) : null;
-    this.node.toggleAttribute("data-warning", share !== null);
-    setAttribute(this.sign, "hidden", share === null ? "" : null);
-    setAttribute(this.node, "title", share === null ? null : `${Math.round(100 * share)} % of all there is`);
+    this.remark(sample);
     this.spark.point(isPointedAt ? sample : null, axis, row.figure, this.top);
+  }
+
+  /** Notes what else is known of the sample, and warns beside the figure that the warning is of. */
+  private remark(sample: ResourceSample | null): void {
+    const { node, row, sign } = this;
+    const warning = sample === null ? null : warningOf(row, sample);
+    const note = sample === null ? "" : row.note(sample);
+    const place = warning?.isHost ? this.note : this.now;
+    if (sign.parentNode !== place) place.prepend(sign);
+    setText(this.words, warning?.isHost ? hostNote(warning) : note);
+    setAttribute(sign, "hidden", warning === null ? "" : null);
+    setAttribute(node, "data-warning", warning === null ? null : warning.isHost ? "host" : "task");
+    const title = warning === null ? null : [warningText(warning), note].filter(Boolean).join("\n");
+    setAttribute(node, "title", title);
   }
 }
 
