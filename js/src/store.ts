@@ -1,6 +1,7 @@
 /** What is known of each task, from wherever it came, as signals that change at most once per animation frame. */
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { StopWish } from "./cancelling.js";
 import type { Clock } from "./clock.js";
 import type { Viewer } from "./connection.js";
 import { inNextFrame } from "./frame.js";
@@ -20,6 +21,8 @@ export interface TaskEntry {
   readonly picture: ReadonlySignal<Blob | null>;
   /** Has heard the state. */
   readonly countdown: TaskCountdown;
+  /** And so has this. */
+  readonly wish: StopWish;
 }
 
 interface WritableEntry extends TaskEntry {
@@ -62,7 +65,9 @@ export class TaskStore implements Viewer {
 
   missing(taskId: string): void {
     const entry = this.entries.get(taskId);
-    if (entry !== undefined && entry.forgottenAt === null) this.forgetSince(entry, Date.now());
+    if (entry === undefined || entry.forgottenAt !== null) return;
+    entry.wish.forget();
+    this.forgetSince(entry, Date.now());
   }
 
   private forgetSince(entry: WritableEntry, at: number | null): void {
@@ -100,8 +105,10 @@ export class TaskStore implements Viewer {
   private show(): void {
     for (const [id, task] of this.unseen) {
       const entry = this.entries.get(id);
-      entry?.countdown.heard(task, this.clock.now());
-      if (entry !== undefined) entry.state.value = task;
+      if (entry === undefined) continue;
+      entry.countdown.heard(task, this.clock.now());
+      entry.wish.heard(task);
+      entry.state.value = task;
     }
     this.unseen.clear();
   }
@@ -118,6 +125,7 @@ export class TaskStore implements Viewer {
       isUnknown: computed(() => this.isLongAgo(missingSince.value)),
       picture: signal<Blob | null>(null),
       countdown: new TaskCountdown(),
+      wish: new StopWish(),
       forgottenAt: null,
     };
     this.entries.set(id, made);

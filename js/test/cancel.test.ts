@@ -144,34 +144,61 @@ describe("asking to stop", () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(posts()).toEqual(["http://host/headway/tasks/gray-scott-7f3k2m9q/cancel"]);
     expect(inits.map((init) => init.method)).toContain("POST");
-    expect(words(root)).toBe("Asked to stop");
+    expect(words(root)).toBe("Asked to stop just now");
     expect(buttons(root)).not.toContain("Cancel");
     store.progress(running({ seq: 43, ...asked(0) }), null);
     frame();
-    expect([words(root), spoken(root)]).toEqual(["Asked to stop by maria", "Asked to stop by maria"]);
+    expect([words(root), spoken(root)]).toEqual([
+      "Asked to stop by maria just now",
+      "Asked to stop by maria",
+    ]);
+    frame(4_000);
+    expect([words(root), spoken(root)]).toEqual(["Asked to stop by maria 4 s ago", "Asked to stop by maria"]);
   });
 
   it("tells of another's wish too, and of whatever name as text", () => {
     const evil = "<img src=x onerror=alert(1)>";
     const { root } = card(running(asked(1, evil)));
-    expect(words(root)).toBe(`Asked to stop by ${evil}`);
+    expect(words(root)).toBe(`Asked to stop by ${evil} 1 s ago`);
     expect(root.querySelector("img")).toBeNull();
     expect(buttons(root)).not.toContain("Cancel");
   });
 
-  it("says after thirty seconds that nothing came of it, and asks again", async () => {
-    const { root, posts } = card(running(asked(29)));
-    expect(words(root)).toBe("Asked to stop by maria");
+  it("says after thirty seconds that nothing came of it", () => {
+    const { root } = card(running(asked(29)));
+    expect(words(root)).toBe("Asked to stop by maria 29 s ago");
+    expect(buttons(root)).not.toContain("Ask again");
     frame(2_000);
-    expect(words(root)).toMatch(/^Asked to stop 3\d s ago; it has not yet$/);
+    expect(words(root)).toMatch(/^Asked to stop by maria 3\d s ago; it has not yet$/);
     frame(40_000);
-    expect(words(root)).toMatch(/^Asked to stop 1:1\d ago; it has not yet$/);
-    expect(spoken(root)).toBe("Asked to stop; it has not yet");
+    expect(words(root)).toMatch(/^Asked to stop by maria 1:1\d ago; it has not yet$/);
+    expect(spoken(root)).toBe("Asked to stop by maria; it has not yet");
+    expect(buttons(root)).toContain("Ask again");
+  });
+
+  it("asks again, and still knows who asked first and when, which the state tells no more", async () => {
+    const { root, store, posts } = card(running(asked(70)));
     button(root, "Ask again").click();
     await vi.advanceTimersByTimeAsync(0);
     expect(posts()).toHaveLength(1);
-    expect(words(root)).toBe("Asked to stop by maria");
+    expect(words(root)).toBe("Asked to stop by maria 1:10 ago, again just now");
     expect(buttons(root)).not.toContain("Ask again");
+    store.progress(running({ seq: 43, ...asked(0, "pedro") }), null);
+    frame(4_000);
+    expect(words(root)).toMatch(/^Asked to stop by maria 1:1\d ago, again \d s ago$/);
+    frame(30_000);
+    expect(words(root)).toMatch(/^Asked to stop by maria 1:4\d ago; it has not yet$/);
+    expect(buttons(root)).toContain("Ask again");
+  });
+
+  it("is forgotten with the task: another of the same id was not asked", () => {
+    const { root, store } = card(running(asked(70)));
+    store.missing(running().task_id);
+    frame();
+    store.progress(running({ seq: 1 }), null);
+    frame();
+    expect(words(root)).toBe("");
+    expect(buttons(root)).toContain("Cancel");
   });
 
   it("counts from the answer where the state never tells of it", async () => {

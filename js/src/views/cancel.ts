@@ -1,9 +1,9 @@
 /** The way to end a task before its time: a button that asks once more, and then tells what came of it. */
 
 import { computed, signal } from "@preact/signals-core";
-import { askToStop, isIgnored, type Wish, wishText } from "../cancelling.js";
-import { h, setText, watch } from "../dom.js";
-import { hasEnded, type TaskProgress } from "../model.js";
+import { askToStop, isIgnored, spokenWish, wishWords } from "../cancelling.js";
+import { explainWhenAsked, h, setText, watch } from "../dom.js";
+import { hasEnded } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { button } from "./button.js";
 import type { Scene, TaskSignal } from "./scene.js";
@@ -13,20 +13,12 @@ const QUESTION_MS = 5_000;
 
 type Step = "idle" | "question" | "asking";
 
-/** What was asked from here, before the state tells of it. */
-interface Asked {
-  /** Server's clock, ms. */
-  readonly at: number;
-  readonly attempt: number;
-}
-
 export function cancelControl(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
   const { clock, server, until } = scene;
   const step = signal<Step>("idle");
   const refusal = signal("");
-  const asked = signal<Asked | null>(null);
   const offered = computed(() => !hasEnded(task.value.status) && !entry.missing.value);
-  const wish = computed(() => (offered.value ? wishOf(task.value, asked.value) : null));
+  const wish = computed(() => (offered.value ? entry.wish.of(task.value.attempt) : null));
   const ignored = computed(() => wish.value !== null && isIgnored(wish.value, clock.nowAndEverySecond()));
 
   const send = async () => {
@@ -38,7 +30,7 @@ export function cancelControl(entry: TaskEntry, task: TaskSignal, scene: Scene):
     const why = await askToStop(server, task_id, until);
     if (until.aborted) return;
     refusal.value = why ?? "";
-    if (why === null) asked.value = { at: clock.now(), attempt };
+    if (why === null) entry.wish.asked(attempt, clock.now());
     step.value = "idle";
     const next = [start, again].find((one) => !one.hidden);
     if (document.activeElement === node) next?.focus({ preventScroll: true });
@@ -51,7 +43,10 @@ export function cancelControl(entry: TaskEntry, task: TaskSignal, scene: Scene):
   const question = h("span", "hw-cancel-question", h("span", "", "Stop this task?"), stop, keep);
   question.setAttribute("role", "group");
   question.setAttribute("aria-label", "Stop this task?");
-  const words = h("span", "hw-cancel-words");
+  const [before, by, after] = [h("span", ""), h("span", "hw-cancel-by"), h("span", "")];
+  const words = h("span", "hw-cancel-words", before, by, after);
+  // A long name is cut where there is no room for it.
+  explainWhenAsked(words, () => words.textContent ?? "", until);
   const spoken = h("span", "hw-spoken");
   spoken.setAttribute("role", "status");
   const node = h("div", "hw-cancel", words, spoken, again, question, start);
@@ -84,35 +79,28 @@ export function cancelControl(entry: TaskEntry, task: TaskSignal, scene: Scene):
     again.hidden = step.value !== "idle" || !(ignored.value || (wish.value !== null && refusal.value !== ""));
     node.toggleAttribute("data-ignored", ignored.value || refusal.value !== "");
   });
-  const text = (wished: (wish: Wish) => string): string => {
+  /** What there is to say other than the wish; null where that is to be said. */
+  const other = computed(() => {
     if (step.value === "asking") return "Asking to stop …";
     if (step.value === "question") return "";
     if (refusal.value !== "") return `Could not ask: ${refusal.value}`;
-    return wish.value === null ? "" : wished(wish.value);
-  };
+    return wish.value === null ? "" : null;
+  });
   watch(until, () => {
-    setText(
-      words,
-      text((one) => wishText(one, ignored.value ? clock.nowAndEverySecond() : one.at)),
-    );
+    const said =
+      other.value === null && wish.value !== null
+        ? wishWords(wish.value, clock.nowAndEverySecond())
+        : { before: other.value ?? "", by: "", after: "" };
+    setText(before, said.before);
+    setText(by, said.by);
+    setText(after, said.after);
     words.hidden = words.textContent === "";
   });
-  // Without the time, which changes every second.
   watch(until, () => {
-    setText(
-      spoken,
-      text((one) => (ignored.value ? "Asked to stop; it has not yet" : wishText(one, one.at))),
-    );
+    const wished = wish.value === null ? "" : spokenWish(wish.value, clock.nowAndEverySecond());
+    setText(spoken, other.value ?? wished);
   });
   return node;
-}
-
-/** Who asks from here again asks anew, whatever the state tells of the first time. */
-function wishOf(task: TaskProgress, asked: Asked | null): Wish | null {
-  const here = asked !== null && asked.attempt === task.attempt ? asked.at : Number.NEGATIVE_INFINITY;
-  const request = task.cancel_request;
-  if (request !== null) return { by: request.by, at: Math.max(Date.parse(request.at), here) };
-  return Number.isFinite(here) ? { by: "", at: here } : null;
 }
 
 class Timer {
