@@ -106,6 +106,12 @@ export function wishWords(wish: Wish, now: number): WishWords {
   };
 }
 
+/** The same in one piece. */
+export function wishText(wish: Wish, now: number): string {
+  const { before, by, after } = wishWords(wish, now);
+  return `${before}${by}${after}`;
+}
+
 function sinceThen(time: number, now: number): string {
   return now - time < 1000 ? "just now" : `${elapsed((now - time) / 1000)} ago`;
 }

@@ -522,6 +522,25 @@ describe("a list", () => {
     expect(left?.getAttribute("title")).toMatch(/^was expected about/);
   });
 
+  it("says in a row that its task was asked to stop, and who asked when one points at it", () => {
+    const cancel_request = { by: "maria", at: new Date(Date.now() - 12_000).toISOString() };
+    const { root, store } = shown(tasks.map((task) => ({ ...task, cancel_request })));
+    const left = [...root.querySelectorAll<HTMLElement>(".hw-row-left")];
+    expect(left.map((one) => one.textContent)).toEqual([
+      "asked to stop",
+      "asked to stop",
+      "25 s",
+      "failed",
+      "cancelled",
+      "asked to stop",
+    ]);
+    left[1]?.dispatchEvent(new Event("pointerenter"));
+    expect(left[1]?.title).toMatch(/^Asked to stop by maria 12 s ago\n/);
+    store.progress(running({ task_id: "task-1", attempt: 2, seq: 1 }), null);
+    frame();
+    expect(left[1]?.textContent).toBe("about 14 s");
+  });
+
   it("stands still and says why while the link is down", () => {
     const { root } = shown(tasks, away(3));
     expect(text(root, ".hw-link")).toBe("reconnecting · state of 3 s ago");

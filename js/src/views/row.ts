@@ -1,9 +1,10 @@
 /** One task in a list: a line of fixed height. */
 
 import { computed } from "@preact/signals-core";
+import { wishText } from "../cancelling.js";
 import { explainWhenAsked, h, setAttribute, setText, watch } from "../dom.js";
 import { duration, percent, secondsSince, statusName } from "../format.js";
-import { isUnderway, type TaskProgress } from "../model.js";
+import { hasEnded, isUnderway, type TaskProgress } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { plainBar } from "./bar.js";
 import { drawMark, stateMark } from "./mark.js";
@@ -28,10 +29,12 @@ export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLE
     setText(part, percent(now.overall_progress, now.status));
   });
   const status = computed(() => task.value.status);
+  const wish = computed(() => (hasEnded(status.value) ? null : entry.wish.of(task.value.attempt)));
   watch(scene.until, () => {
     const isStill = outlook.fresh.value.isStill || outlook.isStalled.value;
     row.toggleAttribute("data-still", status.value === "in_progress" && isStill);
-    setText(left, status.value === "in_progress" ? outlook.left.value.brief : outcome(task.value));
+    const words = status.value === "in_progress" ? outlook.left.value.brief : outcome(task.value);
+    setText(left, wish.value === null ? words : "asked to stop");
   });
   watch(scene.until, () => {
     const { text, brief } = outlook.left.value;
@@ -39,7 +42,13 @@ export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLE
     const start = brief === "" ? text : "";
     setText(stage, status.value === "queued" ? start : currentStageName(task.value));
   });
-  explainWhenAsked(left, () => (isUnderway(status.peek()) ? outlook.detail().join("\n") : ""), scene.until);
+  const explanation = () => {
+    const asked = wish.peek();
+    const sentences = asked === null ? [] : [wishText(asked, scene.clock.now())];
+    if (isUnderway(status.peek())) sentences.push(...outlook.detail());
+    return sentences.join("\n");
+  };
+  explainWhenAsked(left, explanation, scene.until);
   return row;
 }
 
