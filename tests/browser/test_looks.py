@@ -95,6 +95,41 @@ def test_a_thousand_tasks_are_rows_that_scroll(lab: Lab, open_notebook: Callable
     view.shot("many-1200-light")
 
 
+def test_a_row_opens_the_card_of_its_task(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
+    view = open_notebook(lab.write_notebook("rows.ipynb", MANY.replace("1_000", "60")), width=900)
+    page = view.page
+    view.run_cell()
+    page.wait_for_function("() => document.querySelectorAll('.hw-row').length === 60", timeout=60_000)
+    page.wait_for_function("() => !document.body.innerText.includes('[*]')", timeout=60_000)
+    page.locator(".hw-rows").focus()
+    for key in ["ArrowDown"] * 7 + ["Enter"]:
+        page.keyboard.press(key)
+    page.wait_for_selector(".hw-row-place[data-open] > .hw-card[data-status=failed]")
+    assert "ValueError: bad seed" in page.locator(".hw-card .hw-error").inner_text()
+    assert page.evaluate("document.activeElement.textContent") == "seed 7"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hw-card", state="detached")
+    assert page.evaluate("document.activeElement.textContent") == "seed 7", "and no cell was left or entered"
+
+    page.locator(".hw-row").nth(8).locator(".hw-row-percent").click()
+    page.locator(".hw-card .hw-cancel-start").click()
+    page.locator(".hw-card .hw-cancel-stop").click()
+    page.wait_for_function(
+        "() => document.querySelectorAll('.hw-row-left')[8].textContent === 'asked to stop'"
+    )
+    assert "Asked to stop" in page.locator(".hw-card .hw-cancel-words").inner_text()
+    # The last rows as well: the list scrolls to the card that it makes room for.
+    page.locator(".hw-row").nth(59).click()
+    page.wait_for_function("() => document.querySelectorAll('.hw-card').length === 2")
+    assert page.evaluate(
+        "document.querySelectorAll('.hw-card')[1].getBoundingClientRect().bottom"
+        " <= document.querySelector('.hw-rows').getBoundingClientRect().bottom + 1"
+    )
+    assert page.evaluate(OVERFLOWS) == []
+    assert view.errors == []
+    view.shot("rows-900-light")
+
+
 def test_the_bar_speaks(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
     view = open_notebook(
         lab.write_notebook(

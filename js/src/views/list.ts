@@ -7,6 +7,7 @@ import { hasEnded, TASK_STATUSES, type TaskStatus } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { freshness } from "./freshness.js";
 import { taskRow } from "./row.js";
+import { steerRows } from "./row-keys.js";
 import type { Scene } from "./scene.js";
 import { slot } from "./slot.js";
 
@@ -31,7 +32,9 @@ export function taskList(entries: readonly TaskEntry[], scene: Scene): HTMLEleme
   const rows = h("div", "hw-rows");
   rows.setAttribute("role", "list");
   rows.setAttribute("aria-label", "Tasks");
-  rows.tabIndex = 0;
+  // JupyterLab takes keys for itself wherever nothing can be typed into.
+  rows.dataset.lmSuppressShortcuts = "true";
+  steerRows(rows, scene.until);
   for (const entry of entries) {
     const place = slot(entry, scene, "hw-row", (task) => taskRow(entry, task, scene));
     place.setAttribute("role", "listitem");

@@ -1,4 +1,4 @@
-/** One task in a list: a line of fixed height. */
+/** One task in a list: a line of fixed height, and its card under it when it is asked for. */
 
 import { computed } from "@preact/signals-core";
 import { wishText } from "../cancelling.js";
@@ -7,14 +7,18 @@ import { duration, percent, secondsSince, statusName } from "../format.js";
 import { hasEnded, isUnderway, type TaskProgress } from "../model.js";
 import type { TaskEntry } from "../store.js";
 import { plainBar } from "./bar.js";
+import { taskCard } from "./card.js";
 import { drawMark, stateMark } from "./mark.js";
 import { outlookOf } from "./outlook.js";
+import { withCard } from "./row-card.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
 
 export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
   const outlook = outlookOf(entry, task, scene);
   const mark = stateMark();
-  const name = h("span", "hw-name");
+  const name = h("button", "hw-name hw-row-open");
+  name.type = "button";
+  name.tabIndex = -1;
   const stage = h("span", "hw-row-stage hw-quiet");
   const part = h("span", "hw-row-percent");
   const left = h("span", "hw-row-left hw-quiet");
@@ -49,7 +53,7 @@ export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLE
     return sentences.join("\n");
   };
   explainWhenAsked(left, explanation, scene.until);
-  return row;
+  return withCard(row, name, (until) => taskCard(entry, task, { ...scene, until }), scene.until);
 }
 
 function currentStageName(task: TaskProgress): string {
