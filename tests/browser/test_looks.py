@@ -130,6 +130,49 @@ def test_a_row_opens_the_card_of_its_task(lab: Lab, open_notebook: Callable[...,
     view.shot("rows-900-light")
 
 
+LOGGED = """\
+import headway
+task = headway.task("sdxl", category="image_generation", name="Night train", task_id=TASK_ID, show=False)
+for step in range(40):
+    task.log(f"step {step} of 40", level="debug", sigma=0.5 * step)
+task.log("NaN in 3 of 4,718,592 latents, set to 0", level="warning", step=39)
+headway.show(task)
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_log_can_be_read_in_a_narrow_cell(
+    lab: Lab, open_notebook: Callable[..., NotebookPage], dark: bool
+) -> None:
+    theme = "dark" if dark else "light"
+    cell = LOGGED.replace("TASK_ID", f'"narrow-{theme}"')
+    view = open_notebook(
+        lab.write_notebook(f"narrow-{theme}.ipynb", cell), width=420, height=1_100, dark=dark
+    )
+    page = view.page
+    view.run_cell()
+    page.wait_for_selector(".hw-card .hw-foot:not([hidden])", timeout=60_000)
+    page.get_by_role("button", name="Resources").click()
+    page.get_by_role("button", name="Logs").click()
+    page.wait_for_function("() => document.querySelectorAll('.hw-log-row').length > 10", timeout=20_000)
+    page.locator(".hw-log-search").fill("step")
+    page.locator(".hw-log-list mark").first.wait_for()
+    middles = page.evaluate(
+        "[...document.querySelectorAll('.hw-log-tools > :is(select, input, button)')]"
+        ".map(tool => tool.getBoundingClientRect()).map(box => Math.round(box.top + box.height / 2))"
+    )
+    assert len(set(middles)) == 2
+    letters = "first => first.offsetWidth / (0.6 * parseFloat(getComputedStyle(first).fontSize))"
+    assert page.locator(".hw-log-row[data-level=warning] .hw-log-first").evaluate(letters) > 24
+    row = page.locator(".hw-log-row", has_text="step 38 of 40")
+    assert not row.locator(".hw-log-metadata").is_visible()
+    row.get_by_role("button").click()
+    assert row.locator(".hw-log-metadata").inner_text() == "sigma=19"
+    assert page.evaluate(OVERFLOWS) == []
+    assert view.errors == []
+    view.shot(f"narrow-420-{theme}")
+
+
 def test_the_bar_speaks(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
     view = open_notebook(
         lab.write_notebook(
