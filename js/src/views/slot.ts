@@ -14,12 +14,18 @@ export function slot(
   view: (task: TaskSignal) => HTMLElement,
 ): HTMLElement {
   const place = h("div", "hw-slot");
-  const waiting = placeholder(entry, scene, className);
-  place.append(waiting);
+  const words = h("span", "hw-waiting-words");
+  place.append(placeholder(entry, className, words));
   let drawn = false;
   watch(scene.until, () => {
+    // An effect that reads nothing is not called again, of which a long list would have one for each of its rows.
+    if (drawn) return;
     const first = entry.state.value;
-    if (first === null || drawn) return;
+    if (first === null) {
+      const reason = WAITING[scene.link.value.link];
+      setText(words, entry.isUnknown.value ? "The server does not know this task (yet)" : reason);
+      return;
+    }
     drawn = true;
     const task = computed(() => entry.state.value ?? first);
     // The view makes effects of its own, which must not hang on this one.
@@ -37,15 +43,8 @@ const WAITING: Readonly<Record<Link, string>> = {
   kernel: "Waiting for the kernel",
 };
 
-function placeholder(entry: TaskEntry, scene: Scene, className: string): HTMLElement {
+function placeholder(entry: TaskEntry, className: string, words: HTMLElement): HTMLElement {
   const mark = stateMark();
   drawMark(mark, "waiting");
-  const words = h("span", "hw-waiting-words");
-  watch(scene.until, () => {
-    setText(
-      words,
-      entry.isUnknown.value ? "The server does not know this task (yet)" : WAITING[scene.link.value.link],
-    );
-  });
   return h("div", `${className} hw-waiting`, mark, h("span", "hw-waiting-id", entry.id), words);
 }
