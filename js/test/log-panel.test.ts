@@ -111,11 +111,6 @@ describe("the logs button", () => {
     shown = stage(Array.from({ length: 50 }, (_, index) => running({ task_id: `task-${index}` })));
     expect(shown.root.querySelectorAll(".hw-foot")).toHaveLength(0);
   });
-
-  it("keeps the notebook's shortcuts away", () => {
-    const { root } = opened();
-    expect(root.querySelector(".hw-foot")?.hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
-  });
 });
 
 describe("a log of ten thousand entries", () => {

@@ -14,8 +14,6 @@ export function foot(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElem
   const place = h("footer", "hw-foot");
   place.hidden = true;
   if (scene.server === null) return place;
-  // JupyterLab takes keys for itself wherever nothing can be typed into.
-  place.dataset.lmSuppressShortcuts = "true";
   const logs = drawer("Logs", (until) => logPanel(entry, task, scene, until), scene.until);
   const resources = drawer("Resources", (until) => resourcePanel(entry, task, scene, until), scene.until);
   const buttons = [logs.toggle, resources.toggle, bell(task, scene), cancelControl(entry, task, scene)];

@@ -25,7 +25,6 @@ export function openPreviews(
   const until = ending.signal;
   const dialog = h("dialog", "hw-dialog");
   dialog.setAttribute("aria-label", `Previews of ${titleOf(task.peek())}`);
-  dialog.dataset.lmSuppressShortcuts = "true";
   const close = () => dialog.close();
   life.addEventListener("abort", close, { signal: until });
   const frame = new PreviewFrame(until);

@@ -37,7 +37,6 @@ export class PreviewScrubber {
     node.setAttribute("role", "slider");
     // No title: its tooltip would lie over what is pointed at.
     node.setAttribute("aria-description", "The arrow keys look back, Enter enlarges");
-    node.dataset.lmSuppressShortcuts = "true";
     this.listen(until);
     watch(until, () => {
       const isWanted = this.isHovered.value || this.isFocused.value || this.isOpen.value;

@@ -5,6 +5,7 @@ import type { TaskEntry } from "../store.js";
 import { announcer } from "./announcer.js";
 import { taskCard } from "./card.js";
 import { taskList } from "./list.js";
+import { keepKeys } from "./own-keys.js";
 import type { Scene } from "./scene.js";
 import { slot } from "./slot.js";
 
@@ -14,6 +15,7 @@ const MOST_CARDS = 4;
 export function tasksView(entries: readonly TaskEntry[], scene: Scene): HTMLElement {
   const root = h("div", "hw-root", announcer(entries, scene));
   root.toggleAttribute("data-served", scene.server !== null);
+  keepKeys(root, scene.until);
   if (entries.length === 0) root.append(h("div", "hw-none hw-quiet", "No tasks to show"));
   else if (entries.length > MOST_CARDS) root.append(taskList(entries, scene));
   else
