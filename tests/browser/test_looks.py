@@ -188,3 +188,30 @@ def test_the_bar_speaks(lab: Lab, open_notebook: Callable[..., NotebookPage]) ->
         " || document.querySelector('.hw-card [role=progressbar]')?.getAttribute('aria-valuenow') > 40"
     )
     assert "Running" in (bar.get_attribute("aria-valuetext") or "")
+
+
+SILENT = """\
+import headway
+with headway.task("sweep", category="image_generation", name="Ended", show=False) as ended:
+    for _ in ended.track(range(3), stage="generation"):
+        pass
+running = headway.task("sweep", category="image_generation", name="Running", show=False)
+running.update(0.05, stage="generation")
+running.update(done=17, total=40)
+headway.show(running, ended)
+"""
+
+
+@pytest.mark.parametrize("width", [420, 1200])
+def test_figures_without_a_message_stand_at_the_left_before_and_after_the_end(
+    lab: Lab, open_notebook: Callable[..., NotebookPage], width: int
+) -> None:
+    view = open_notebook(lab.write_notebook(f"silent-{width}.ipynb", SILENT), width=width)
+    view.run_cell()
+    view.page.wait_for_function("() => document.querySelectorAll('.hw-facts > .hw-fact').length >= 2")
+    view.page.wait_for_selector(".hw-card[data-status='completed'] .hw-fact")
+    lefts = view.page.evaluate(
+        "[...document.querySelectorAll('.hw-facts')].map(facts => facts.getBoundingClientRect().left"
+        " - facts.parentElement.getBoundingClientRect().left)"
+    )
+    assert lefts == [0, 0]
