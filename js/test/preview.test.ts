@@ -23,12 +23,24 @@ async function seen(newest: number, server = new PreviewServer()) {
   await settled();
   const slider = shown.root.querySelector<HTMLElement>(".hw-preview-scrubber");
   if (slider === null) throw new Error("there is no slider");
-  slider.getBoundingClientRect = () => new DOMRect(0, 0, 160, 160);
-  return { ...shown, server, slider };
+  const strip = slider.querySelector<HTMLElement>(".hw-strip");
+  if (strip === null) throw new Error("there is no strip");
+  strip.getBoundingClientRect = () => new DOMRect(0, 120, 160, 40);
+  return { ...shown, server, slider, strip };
 }
 
-async function point(slider: HTMLElement, part: number): Promise<void> {
-  slider.dispatchEvent(new PointerEvent("pointermove", { clientX: part * 160 }));
+async function point(target: HTMLElement, part: number): Promise<void> {
+  target.dispatchEvent(new PointerEvent("pointermove", { clientX: part * 160, bubbles: true }));
+  await settled();
+}
+
+async function leave(...targets: readonly HTMLElement[]): Promise<void> {
+  for (const target of targets) target.dispatchEvent(new PointerEvent("pointerleave"));
+  await settled();
+}
+
+async function click(target: HTMLElement, part: number): Promise<void> {
+  target.dispatchEvent(new MouseEvent("click", { clientX: part * 160, bubbles: true }));
   await settled();
 }
 
@@ -112,9 +124,9 @@ describe("the newest preview", () => {
 });
 
 describe("the previews before it", () => {
-  it("are looked at by pointer, and left with it", async () => {
-    const { root, server, slider } = await seen(10);
-    await point(slider, 0.34);
+  it("are looked at by the pointer on the strip, and left with it", async () => {
+    const { root, server, slider, strip } = await seen(10);
+    await point(strip, 0.34);
     expect(server.lists).toHaveLength(1);
     expect(await inSight(root)).toBe("4");
     expect(slider.getAttribute("aria-valuetext")).toBe("4 %, 4 s");
@@ -122,17 +134,28 @@ describe("the previews before it", () => {
     expect(slider.getAttribute("aria-valuemax")).toBe("10");
     expect(root.querySelector("img")?.alt).toBe("Preview of Gray–Scott coral at 4 %, 4 s");
     expect([text(root, ".hw-strip-percent"), text(root, ".hw-strip-time")]).toEqual(["4 %", "4 s"]);
-    slider.dispatchEvent(new PointerEvent("pointerleave"));
-    await settled();
+    await leave(strip);
     expect(await inSight(root)).toBe("10");
     expect(slider.getAttribute("aria-valuetext")).toBe("newest, 10 %, 10 s");
+    expect(slider.hasAttribute("data-looked-at")).toBe(true);
+    await leave(slider);
+    expect(slider.hasAttribute("data-looked-at")).toBe(false);
+  });
+
+  it("are not looked at by the pointer above the strip, which only shows where they are", async () => {
+    const { root, server, slider, strip } = await seen(10);
+    expect(strip.hidden).toBe(true);
+    await point(slider, 0.34);
+    expect(server.lists).toHaveLength(1);
+    expect(strip.hidden).toBe(false);
+    expect(await inSight(root)).toBe("10");
   });
 
   it("are fetched with their neighbours, each once, and no others", async () => {
-    const { server, slider } = await seen(50);
-    await point(slider, 0.5);
+    const { server, strip } = await seen(50);
+    await point(strip, 0.5);
     expect(server.files).toEqual([50, 26, 27, 25, 28, 24]);
-    await point(slider, 0.521);
+    await point(strip, 0.521);
     expect(server.files).toEqual([50, 26, 27, 25, 28, 24, 29]);
   });
 
@@ -177,6 +200,28 @@ describe("a preview at full size", () => {
     if (dialog === null) throw new Error("there is no dialog");
     return { ...made, dialog };
   }
+
+  it("is the newest, by a click above the strip, wherever the pointer came from", async () => {
+    const { root, slider, strip } = await seen(10);
+    await point(strip, 0.34);
+    await leave(strip);
+    await point(slider, 0.34);
+    await click(slider, 0.34);
+    const dialog = root.querySelector("dialog");
+    expect(dialog && (await inSight(dialog))).toBe("10");
+  });
+
+  it("is the moment that is pointed at, by a click or a tap on the strip", async () => {
+    const { root, slider, strip } = await seen(10);
+    await point(slider, 0.34);
+    await click(strip, 0.34);
+    await leave(strip, slider);
+    const dialog = root.querySelector("dialog");
+    expect(dialog && (await inSight(dialog))).toBe("4");
+    dialog?.close();
+    await settled();
+    expect(await inSight(root)).toBe("10");
+  });
 
   it("is the one that was looked at, with what is known of it", async () => {
     const { dialog } = await opened();

@@ -50,6 +50,11 @@ with headway.task(
         time.sleep(1.0)
 """
 
+IS_BACK = """() => {
+    const { ariaValueNow, ariaValueMax, ariaValueText } = document.querySelector('.hw-preview-scrubber');
+    return Number(ariaValueNow) < 0.5 * Number(ariaValueMax) && ariaValueText.includes('%');
+}"""
+
 
 def test_a_task_can_be_looked_into_while_it_runs_and_afterwards(
     lab: Lab, open_notebook: Callable[..., NotebookPage], tmp_path: Path
@@ -68,20 +73,30 @@ def test_a_task_can_be_looked_into_while_it_runs_and_afterwards(
     error.wait_for(timeout=30_000)
     assert page.locator(".hw-log-row").count() < 60, "only what is seen is there"
 
-    # The history of its previews: the pointer looks back, and a click opens what it shows.
+    # The history of its previews: on the strip at the lower edge the pointer looks back, and a click opens what it
+    # shows; above the strip it opens the newest.
     scrubber = page.locator(".hw-preview-scrubber")
     scrubber.wait_for(timeout=30_000)
     box = scrubber.bounding_box()
     assert box is not None
     page.wait_for_function("() => Number(document.querySelector('.hw-card .hw-digits').textContent) >= 45")
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    x, above, strip = box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"], box["y"] + box["height"] - 20
+    page.mouse.move(x, above)
     page.wait_for_function(
         "() => Number(document.querySelector('.hw-preview-scrubber').ariaValueMax) >= 3", timeout=30_000
     )
-    page.wait_for_function("() => document.querySelector('.hw-preview-scrubber').ariaValueText.includes('%')")
-    view.shot("inside-1200-light")
-    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    assert (scrubber.get_attribute("aria-valuetext") or "").startswith("newest")
+    page.mouse.click(x, above)
     page.wait_for_selector("dialog.hw-dialog[open]")
+    assert (scrubber.get_attribute("aria-valuetext") or "").startswith("newest")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog.hw-dialog", state="detached")
+    page.mouse.move(x, strip)
+    page.wait_for_function(IS_BACK)
+    view.shot("inside-1200-light")
+    page.mouse.click(x, strip)
+    page.wait_for_selector("dialog.hw-dialog[open]")
+    assert page.evaluate(IS_BACK), "the click opens what is pointed at"
     with page.expect_download() as download:
         page.locator(".hw-dialog a").click()
     download.value.save_as(tmp_path / "preview")

@@ -1,4 +1,7 @@
-/** The newest preview, which leads to those before it: by pointer, by keys, and at full size by a click. */
+/**
+ * The newest preview, which leads to those before it: by the pointer on the strip at its lower edge, by keys, and at
+ * full size by a click, of the newest above the strip and on it of the one that is pointed at.
+ */
 
 import { signal } from "@preact/signals-core";
 import { h, setAttribute, watch } from "../dom.js";
@@ -19,7 +22,7 @@ export interface PreviewSource {
 export class PreviewScrubber {
   readonly node = h("div", "hw-preview-scrubber");
   private readonly strip = new PreviewStrip();
-  /** Where the pointer is, 0 to 1, until the history is there for it to mean something. */
+  /** Where on the strip the pointer is, 0 to 1. */
   private pointed: number | null = null;
   private readonly isHovered = signal(false);
   private readonly isFocused = signal(false);
@@ -63,23 +66,18 @@ export class PreviewScrubber {
   }
 
   private listen(until: AbortSignal): void {
-    const { history, isFocused, isHovered, node } = this;
+    const { history, isFocused, isHovered, node, strip } = this;
     const on = <K extends keyof HTMLElementEventMap>(
       event: K,
       listener: (event: HTMLElementEventMap[K]) => void,
     ) => node.addEventListener(event, listener, { signal: until });
-    on("pointermove", (event) => {
-      const { left, width } = node.getBoundingClientRect();
-      if (width === 0 || this.isOpen.peek()) return;
-      isHovered.value = true;
-      this.point((event.clientX - left) / width);
-    });
-    on("pointerleave", () => {
-      isHovered.value = false;
-      this.pointed = null;
-      // The dialog that comes between it and the pointer shows what was pointed at.
-      if (!this.isOpen.peek()) history.leave();
-    });
+    on("pointermove", () => (isHovered.value = !this.isOpen.peek()));
+    on("pointerleave", () => (isHovered.value = false));
+    const pointed = (event: MouseEvent) => this.pointedAt(event);
+    // A click as well: a tap moves nothing before it. It goes on to the picture, which opens.
+    for (const event of ["pointermove", "click"] as const)
+      strip.node.addEventListener(event, pointed, { signal: until });
+    strip.node.addEventListener("pointerleave", () => this.unpoint(), { signal: until });
     // A click focuses too, as does the dialog that it opened; neither is a wish to look back.
     on("focus", () => (isFocused.value = node.matches(":focus-visible")));
     on("blur", () => (isFocused.value = false));
@@ -94,6 +92,17 @@ export class PreviewScrubber {
         this.open();
       }
     });
+  }
+
+  private pointedAt(event: MouseEvent): void {
+    const { left, width } = this.strip.node.getBoundingClientRect();
+    if (width > 0 && !this.isOpen.peek()) this.point((event.clientX - left) / width);
+  }
+
+  private unpoint(): void {
+    this.pointed = null;
+    // The dialog that comes between the strip and the pointer shows what was pointed at.
+    if (!this.isOpen.peek()) this.history.leave();
   }
 
   private point(part: number): void {
