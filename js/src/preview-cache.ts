@@ -83,11 +83,11 @@ export class PreviewCache {
     return content;
   }
 
-  /** The one asked for last stays, however large it is. */
+  /** The one asked for last stays, however large it is, and a sound until it is forgotten: its player reads on. */
   private shrink(): void {
     for (const key of [...this.held.keys()].slice(0, -1)) {
       if (this.held.size <= MOST_HELD && this.bytes <= MOST_BYTES) return;
-      this.forget(key);
+      if (this.held.get(key)?.content?.kind !== "audio") this.forget(key);
     }
   }
 

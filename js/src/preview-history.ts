@@ -18,6 +18,8 @@ export class PreviewHistory {
   private readonly known = signal<readonly PreviewFact[]>([]);
   private readonly chosen = signal<number | null>(null);
   private readonly wanted = signal(false);
+  /** Turned out to be a sound, perhaps before the list told so. */
+  private readonly heard = signal<number | null>(null);
   private asked: number | null = null;
   private isAsking = false;
 
@@ -30,21 +32,40 @@ export class PreviewHistory {
   ) {
     watch(until, () => {
       const isNews = newest.value !== null && newest.value !== this.asked;
-      if (this.wanted.value && isNews) untracked(() => void this.ask());
+      // Of a task that ends with a sound the list tells what there is to see.
+      const isWanted = [this.wanted.value, this.sound.value !== null].includes(true);
+      if (isWanted && isNews) untracked(() => void this.ask());
     });
   }
 
   /** Those to look at, oldest first; empty before anybody wanted to know. */
   readonly facts = computed(() => this.known.value.filter((fact) => fact.kind !== "audio"));
 
-  /** The number of the one that is looked at: the newest, unless another was chosen. */
-  readonly number = computed(() => this.chosen.value ?? this.newest.value);
+  /** The number of the newest one where that is to be heard, not seen; else null. */
+  readonly sound = computed(() => {
+    const number = this.newest.value;
+    const isSound = number === this.heard.value || this.fact(number)?.kind === "audio";
+    return isSound ? number : null;
+  });
+
+  /** The number of the one that is looked at: the newest that can be seen, unless another was chosen. */
+  readonly number = computed(() => {
+    const newest = this.sound.value === null ? this.newest.value : (this.facts.value.at(-1)?.number ?? null);
+    return this.chosen.value ?? newest;
+  });
 
   /** What is known of the one that is looked at; null of one that the list does not tell of. */
-  readonly shown = computed(() => {
-    const number = this.number.value;
+  readonly shown = computed(() => this.fact(this.number.value));
+
+  /** Whether all that there is, is a sound. */
+  readonly isUnseen = computed(
+    () => this.sound.value !== null && this.known.value.length > 0 && this.facts.value.length === 0,
+  );
+
+  /** What is known of that one; null where the list does not tell. */
+  fact(number: number | null): PreviewFact | null {
     return this.known.value.find((fact) => fact.number === number) ?? null;
-  });
+  }
 
   get isAtNewest(): boolean {
     return this.chosen.value === null;
@@ -53,6 +74,11 @@ export class PreviewHistory {
   /** Somebody looks at it, or no longer does. */
   want(isWanted: boolean): void {
     this.wanted.value = isWanted;
+  }
+
+  /** That one is a sound, as its content shows. */
+  hear(number: number): void {
+    this.heard.value = number;
   }
 
   /** Looks at the one of that place in the list; at the end it follows what comes. */
@@ -91,7 +117,8 @@ export class PreviewHistory {
   private async ask(): Promise<void> {
     if (this.isAsking) return;
     this.isAsking = true;
-    while (!this.until.aborted && this.wanted.peek() && this.asked !== this.newest.peek()) {
+    const isWanted = () => this.wanted.peek() || this.sound.peek() !== null;
+    while (!this.until.aborted && isWanted() && this.asked !== this.newest.peek()) {
       this.asked = this.newest.peek();
       const reply = await ask(this.server, this.server.previewsUrl(this.taskId), this.until);
       const facts = reply?.response.ok ? parsePreviews(reply.body) : null;

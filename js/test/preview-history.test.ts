@@ -107,6 +107,16 @@ describe("the previews in memory", () => {
     expect(urls.made).toHaveLength(1);
   });
 
+  it("keep a sound that plays, whatever else is looked at", async () => {
+    const urls = objectUrls();
+    const cache = new PreviewCache(life.signal);
+    await cache.get("sound", () => Promise.resolve(new Blob(["s"], { type: "audio/wav" })));
+    for (let number = 0; number < 2 * MOST_HELD; number++)
+      await cache.get(String(number), () => Promise.resolve(picture()));
+    expect(cache.size).toBe(MOST_HELD);
+    expect(urls.live()).toContain("blob:test/1");
+  });
+
   it("leave nothing behind that came after the view had gone", async () => {
     const urls = objectUrls();
     const cache = new PreviewCache(life.signal);
@@ -206,6 +216,34 @@ describe("a history", () => {
     await soon();
     made.history.step(-1);
     expect(made.history.number.value).toBe(1);
+  });
+
+  it("looks at the newest that can be seen where the newest of all is a sound", async () => {
+    const made = history(1, 5);
+    made.server.list = [...facts(1, 4), fact(5, { media_type: "audio/wav" })];
+    expect(made.history.number.value).toBe(5);
+    made.history.hear(5);
+    expect(made.history.number.value).toBeNull();
+    await soon();
+    expect(made.server.lists).toHaveLength(1);
+    expect([made.history.number.value, made.history.sound.value]).toEqual([4, 5]);
+    made.history.step(-1);
+    expect(made.history.number.value).toBe(3);
+    made.history.leave();
+    newest.value = 6;
+    expect([made.history.number.value, made.history.sound.value]).toEqual([6, null]);
+  });
+
+  it("is asked for again by whoever looks, where it did not come for a sound", async () => {
+    const made = history(1, 5);
+    made.server.list = "nonsense";
+    made.history.hear(5);
+    await soon();
+    made.server.list = facts(1, 4);
+    made.history.want(true);
+    await soon();
+    expect(made.server.lists).toHaveLength(2);
+    expect(made.history.number.value).toBe(4);
   });
 
   it("has nothing to walk through before it is there", () => {

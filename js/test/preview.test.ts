@@ -261,6 +261,19 @@ describe("a preview at full size", () => {
   });
 });
 
+const SOUNDING = [...facts(1, 3), fact(4, { media_type: "audio/wav", width: null, height: null })];
+
+function soundingFile(number: number): Blob {
+  return new Blob([`${number}`], { type: number === 4 ? "audio/wav" : "image/jpeg" });
+}
+
+/** A task that has ended with a sound, of which three drawings were made before. */
+function sounding(server = new PreviewServer()) {
+  if (Array.isArray(server.list) && server.list.length === 0) server.list = SOUNDING;
+  server.file = soundingFile;
+  return seen(4, server);
+}
+
 describe("previews of other kinds", () => {
   it("show the end of a text, as text", async () => {
     const server = new PreviewServer();
@@ -273,11 +286,76 @@ describe("previews of other kinds", () => {
   });
 
   it("play a sound, over the last picture before it", async () => {
-    const server = new PreviewServer();
-    server.list = [...facts(1, 3), fact(4, { media_type: "audio/wav", width: null, height: null })];
-    server.file = (number) => new Blob([`${number}`], { type: number === 4 ? "audio/wav" : "image/jpeg" });
-    const { root } = await seen(4, server);
+    const { root } = await sounding();
     expect(root.querySelector("audio")?.controls).toBe(true);
     expect(await inSight(root)).toBe("3");
+    expect(root.querySelector("img")?.alt).toBe("Preview of Gray–Scott coral at 3 %, 3 s");
+  });
+
+  it("say of a sound's picture what it is when the sound comes while it is looked at", async () => {
+    const server = new PreviewServer();
+    server.list = facts(1, 3);
+    const { root, slider, store } = await seen(3, server);
+    slider.focus();
+    await settled();
+    server.list = SOUNDING;
+    server.file = soundingFile;
+    store.progress(withPreview(4), null);
+    await settled();
+    expect(root.querySelectorAll("audio")).toHaveLength(1);
+    expect(await inSight(root)).toBe("3");
+    expect(root.querySelector("img")?.alt).toBe("Preview of Gray–Scott coral at 3 %, 3 s");
+    expect(slider.getAttribute("aria-valuetext")).toBe("newest, 3 %, 3 s");
+  });
+
+  it("open with their sound and its file beside the last picture", async () => {
+    const { root, slider } = await sounding();
+    await click(slider, 0.5);
+    const dialog = root.querySelector("dialog");
+    if (dialog === null) throw new Error("there is no dialog");
+    expect(await inSight(dialog)).toBe("3");
+    expect(text(dialog, ".hw-dialog-foot > .hw-quiet")).toBe("3 of 3");
+    expect(dialog.querySelector("audio")?.controls).toBe(true);
+    const links = [...dialog.querySelectorAll("a")].filter((link) => !link.hidden);
+    expect(links.map((link) => [link.textContent, link.download])).toEqual([
+      ["Download sound", `${running().task_id}-4.wav`],
+      ["Download", `${running().task_id}-3.jpg`],
+    ]);
+    for (const link of links) expect(urls.live()).toContain(link.href);
+  });
+
+  it("are a player alone where there is nothing to see", async () => {
+    const server = new PreviewServer();
+    server.list = SOUNDING.slice(-1);
+    const { root, slider } = await sounding(server);
+    expect(slider.hidden).toBe(true);
+    expect(root.querySelectorAll("audio")).toHaveLength(1);
+    await press(slider, "Enter");
+    expect(root.querySelector("dialog")).toBeNull();
+  });
+
+  it("hold one sound, however many there were", async () => {
+    const server = new PreviewServer();
+    const sounds = [1, 2, 3, 4, 5].map((number) => fact(number, { media_type: "audio/wav" }));
+    server.list = sounds.slice(0, 1);
+    server.file = () => new Blob(["s"], { type: "audio/wav" });
+    const { root, store } = await seen(1, server);
+    for (let number = 2; number < 6; number++) {
+      server.list = sounds.slice(0, number);
+      store.progress(withPreview(number), null);
+      await settled();
+    }
+    expect(root.querySelectorAll("audio")).toHaveLength(1);
+    expect(urls.live()).toEqual([root.querySelector("audio")?.src]);
+  });
+
+  it("hold the newest sound where the list calls them pictures", async () => {
+    const server = new PreviewServer();
+    server.file = (number) => new Blob([`${number}`], { type: "audio/wav" });
+    const { root, store } = await seen(1, server);
+    store.progress(withPreview(2), null);
+    await settled();
+    const url = root.querySelector("audio")?.src ?? "";
+    expect(await urls.made[Number(url.split("/").at(-1)) - 1]?.text()).toBe("2");
   });
 });

@@ -1,12 +1,14 @@
 /** A preview at full size, over everything else, with its history to walk through. */
 
 import { h, setText, watch } from "../dom.js";
+import type { PreviewContent } from "../preview-cache.js";
 import type { PreviewFact } from "../preview-fact.js";
 import { FAR, type PreviewHistory } from "../preview-history.js";
 import { byteCount } from "../quantity.js";
 import { button } from "./button.js";
 import { PreviewFrame } from "./preview-frame.js";
 import type { PreviewSource } from "./preview-scrubber.js";
+import { PreviewSound } from "./preview-sound.js";
 import { momentOf, previewName } from "./preview-strip.js";
 import { titleOf } from "./scene.js";
 import { walk } from "./slider-keys.js";
@@ -35,7 +37,10 @@ export function openPreviews(
   const caption = h("span", "hw-dialog-caption");
   caption.setAttribute("role", "status");
   const place = h("span", "hw-quiet");
-  const save = h("a", "hw-tool", "Download");
+  const save = download("Download");
+  const sound = new PreviewSound();
+  const saveSound = download("Download sound");
+  const heard = h("div", "hw-dialog-sound");
   const end = button("hw-tool", "Close", close, until);
   const foot = h("div", "hw-dialog-foot", caption, place, h("span", "hw-gap"), save, end);
   dialog.append(h("div", "hw-dialog-sight", frame.node, back, on), foot);
@@ -58,10 +63,22 @@ export function openPreviews(
     if (content === null || !isWanted()) return;
     const name = previewName(task.peek(), history.shown.peek());
     if (!(await frame.show(content, name, isNews, isWanted))) return;
-    save.href = content.url;
-    save.download = `${task.peek().task_id}-${number}.${content.extension}`;
+    offer(save, content, `${task.peek().task_id}-${number}`);
     dialog.dataset.kind = content.kind;
   };
+  const play = async (number: number) => {
+    const content = await get(number);
+    if (content?.kind !== "audio" || until.aborted) return;
+    heard.append(sound.node, saveSound);
+    foot.before(heard);
+    sound.play(content.url);
+    offer(saveSound, content, `${task.peek().task_id}-${number}`);
+    dialog.toggleAttribute("data-sound", true);
+  };
+  watch(until, () => {
+    const number = history.sound.value;
+    if (number !== null) void play(number);
+  });
   watch(until, () => {
     const number = history.number.value;
     const isNews = history.isAtNewest && !frame.isEmpty;
@@ -82,6 +99,19 @@ export function openPreviews(
   opener.after(dialog);
   dialog.showModal();
   end.focus({ preventScroll: true });
+}
+
+/** Not to be seen before there is something to load down. */
+function download(label: string): HTMLAnchorElement {
+  const link = h("a", "hw-tool", label);
+  link.hidden = true;
+  return link;
+}
+
+function offer(link: HTMLAnchorElement, content: PreviewContent, name: string): void {
+  link.href = content.url;
+  link.download = `${name}.${content.extension}`;
+  link.hidden = false;
 }
 
 /** One size for all of the history, so that walking through it moves nothing. */

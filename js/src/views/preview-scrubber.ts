@@ -54,6 +54,7 @@ export class PreviewScrubber {
     watch(until, () => {
       const [facts, number, fact] = [history.facts.value, history.number.value, history.shown.value];
       const startedAt = task.value.started_at;
+      node.hidden = history.isUnseen.value;
       strip.draw(facts, history.index, startedAt);
       setAttribute(node, "aria-label", `Previews of ${titleOf(task.value)}`);
       setAttribute(node, "aria-valuemin", "1");

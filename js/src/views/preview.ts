@@ -1,6 +1,6 @@
 /** What there is to see of a task: the newest preview, and those before it for whoever looks for them. */
 
-import { computed } from "@preact/signals-core";
+import { computed, signal } from "@preact/signals-core";
 import { h, setAttribute, watch } from "../dom.js";
 import { previewNumber } from "../model.js";
 import { PreviewCache, type PreviewContent, type PreviewLoad } from "../preview-cache.js";
@@ -41,11 +41,13 @@ class Preview {
   private readonly frame: PreviewFrame;
   private readonly cache: PreviewCache;
   private readonly sound = new PreviewSound();
-  private shownKey = "";
+  private history: PreviewHistory | null = null;
+  /** Of the one that can be seen. */
+  private readonly shownKey = signal("");
+  private heardKey = "";
   private wanted: Wanted | null = null;
   private isBusy = false;
   private isSeen = false;
-  private alt = () => previewName(this.task.peek(), null);
 
   constructor(
     private readonly task: TaskSignal,
@@ -66,27 +68,27 @@ class Preview {
     };
     const get = (number: number) => cache.get(String(number), source(number));
     const scrubber = new PreviewScrubber(frame, history, { task, get, until });
+    this.history = history;
     this.node.replaceChildren(scrubber.node, this.sound.node);
-    this.alt = () => previewName(task.peek(), history.shown.peek());
-    watch(until, () => {
-      void history.shown.value;
-      frame.describe(this.alt());
-    });
+    watch(until, () => frame.describe(this.alt(this.shownKey.value)));
     watch(until, () => {
       const number = history.number.value;
       if (number === null) return;
-      this.want({ key: String(number), load: source(number), isNews: history.isAtNewest });
+      // What comes to the fore because the newest is a sound, was there before.
+      const isNews = history.isAtNewest && history.sound.peek() === null;
+      this.want({ key: String(number), load: source(number), isNews });
       if (history.isAtNewest) return;
       for (const fact of history.near(AHEAD)) void get(fact.number);
     });
-    // What is heard has nothing to see; the last picture before it stays, or comes back after a reload.
+    // The list may tell of a sound before it was loaded as what is newest.
     watch(until, () => {
-      if (!this.sound.isThere.value) return;
-      history.want(true);
-      const last = history.facts.value.at(-1);
-      if (last !== undefined && history.isAtNewest)
-        this.want({ key: String(last.number), load: source(last.number), isNews: false });
+      const number = history.sound.value;
+      if (number !== null) void get(number).then((content) => this.hear(String(number), content));
     });
+  }
+
+  private alt(key: string): string {
+    return previewName(this.task.peek(), this.history?.fact(Number(key)) ?? null);
   }
 
   /** Previews that come while one is loading are skipped, except the newest. */
@@ -98,7 +100,7 @@ class Preview {
   private async work(): Promise<void> {
     this.isBusy = true;
     for (let next = this.take(); next !== null && !this.until.aborted; next = this.take()) {
-      if (next.key === this.shownKey) continue;
+      if (next.key === this.shownKey.peek()) continue;
       // One that has expired or does not decode leaves the last one standing.
       this.node.toggleAttribute("data-waiting", !next.isNews);
       const content = await this.cache.get(next.key, next.load);
@@ -115,12 +117,29 @@ class Preview {
   }
 
   private async show(wanted: Wanted, content: PreviewContent): Promise<void> {
-    if (content.kind === "audio") this.sound.play(content.url);
-    else if (!(await this.frame.show(content, this.alt(), wanted.isNews, () => !this.until.aborted))) return;
+    if (content.kind === "audio") return this.hear(wanted.key, content);
+    const alt = this.alt(wanted.key);
+    if (!(await this.frame.show(content, alt, wanted.isNews, () => !this.until.aborted))) return;
     // What the kernel sent does not come back.
-    if (this.shownKey.startsWith("kernel ")) this.cache.forget(this.shownKey);
-    this.shownKey = wanted.key;
-    this.node.toggleAttribute("data-sound", this.sound.isThere.peek());
+    if (this.shownKey.peek().startsWith("kernel ")) this.cache.forget(this.shownKey.peek());
+    this.shownKey.value = wanted.key;
+    this.appear(content);
+  }
+
+  /** What is heard has nothing to see: the last picture before it stays, or comes back after a reload. */
+  private hear(key: string, content: PreviewContent | null): void {
+    if (content?.kind !== "audio" || this.until.aborted || key === this.heardKey) return;
+    // An older one, of which the list said that it can be seen.
+    if (Number(key) < Number(this.heardKey)) return;
+    if (this.heardKey !== "") this.cache.forget(this.heardKey);
+    this.heardKey = key;
+    this.sound.play(content.url);
+    this.node.toggleAttribute("data-sound", true);
+    this.appear(content);
+    this.history?.hear(Number(key));
+  }
+
+  private appear(content: PreviewContent): void {
     setAttribute(this.node, "data-kind", this.frame.node.dataset.kind ?? content.kind);
     if (!this.isSeen) this.onFirst();
     this.isSeen = true;
