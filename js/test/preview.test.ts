@@ -319,7 +319,7 @@ describe("previews of other kinds", () => {
     const links = [...dialog.querySelectorAll("a")].filter((link) => !link.hidden);
     expect(links.map((link) => [link.textContent, link.download])).toEqual([
       ["Download sound", `${running().task_id}-4.wav`],
-      ["Download", `${running().task_id}-3.jpg`],
+      ["Download picture", `${running().task_id}-3.jpg`],
     ]);
     for (const link of links) expect(urls.live()).toContain(link.href);
   });

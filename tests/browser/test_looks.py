@@ -215,3 +215,41 @@ def test_figures_without_a_message_stand_at_the_left_before_and_after_the_end(
         " - facts.parentElement.getBoundingClientRect().left)"
     )
     assert lefts == [0, 0]
+
+
+TEXT = """\
+import headway, time
+text = headway.task("llm", category="text_generation", name="Story", show=False)
+story = "The keeper had not spoken aloud for eleven days when the light went out. " * 12
+for part in range(1, 6):
+    text.update(part / 6)
+    text.preview(story[: 150 * part])
+    time.sleep(0.5)
+headway.show(text)
+"""
+
+# Whether one lies over the other: the strip over the text, a button over the dialog's.
+OVERLAPS = """([one, other]) => {
+    const [a, b] = [one, other].map(selector => document.querySelector(selector).getBoundingClientRect());
+    return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}"""
+
+
+def test_nothing_covers_the_words_of_a_text(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
+    view = open_notebook(lab.write_notebook("text.ipynb", TEXT))
+    page = view.page
+    view.run_cell()
+    page.wait_for_selector(".hw-preview-words")
+    scrubber = page.locator(".hw-preview-scrubber")
+    page.wait_for_function("() => !document.body.innerText.includes('[*]')", timeout=60_000)
+    scrubber.hover(position={"x": 40, "y": 20})
+    page.wait_for_selector(".hw-strip:visible")
+    assert not page.evaluate(OVERLAPS, [".hw-strip", ".hw-preview-frame"])
+    page.locator(".hw-strip").hover()
+    view.shot("text-1200-light")
+    scrubber.click(position={"x": 40, "y": 20})
+    page.wait_for_selector("dialog .hw-preview-words")
+    for button in (".hw-dialog-back", ".hw-dialog-on"):
+        assert not page.evaluate(OVERLAPS, [button, "dialog .hw-preview-frame"])
+    view.shot("text-1200-light-dialog")
+    assert view.errors == []

@@ -72,6 +72,7 @@ export function openPreviews(
     heard.append(sound.node, saveSound);
     foot.before(heard);
     sound.play(content.url);
+    setText(save, "Download picture");
     offer(saveSound, content, `${task.peek().task_id}-${number}`);
     dialog.toggleAttribute("data-sound", true);
   };

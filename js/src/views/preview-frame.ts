@@ -57,8 +57,7 @@ export class PreviewFrame {
   /** A text that is longer than its place fades towards what is not seen of it. */
   private fade(): void {
     const words = this.top?.firstElementChild;
-    if (words instanceof HTMLElement)
-      this.top?.toggleAttribute("data-cut", words.offsetHeight > this.node.clientHeight);
+    if (words instanceof HTMLElement) this.top?.toggleAttribute("data-cut", words.offsetTop < 0);
   }
 
   private settle(layer: HTMLElement): void {
