@@ -73,14 +73,18 @@ def test_a_task_can_be_looked_into_while_it_runs_and_afterwards(
     error.wait_for(timeout=30_000)
     assert page.locator(".hw-log-row").count() < 60, "only what is seen is there"
 
-    # The history of its previews: on the strip at the lower edge the pointer looks back, and a click opens what it
-    # shows; above the strip it opens the newest.
+    # The history of its previews: on the strip at the lower edge the pointer looks back, and a click opens
+    # what it shows; above the strip it opens the newest.
     scrubber = page.locator(".hw-preview-scrubber")
     scrubber.wait_for(timeout=30_000)
     box = scrubber.bounding_box()
     assert box is not None
     page.wait_for_function("() => Number(document.querySelector('.hw-card .hw-digits').textContent) >= 45")
-    x, above, strip = box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"], box["y"] + box["height"] - 20
+    x, above, strip = (
+        box["x"] + 0.3 * box["width"],
+        box["y"] + 0.5 * box["height"],
+        box["y"] + box["height"] - 20,
+    )
     page.mouse.move(x, above)
     page.wait_for_function(
         "() => Number(document.querySelector('.hw-preview-scrubber').ariaValueMax) >= 3", timeout=30_000
