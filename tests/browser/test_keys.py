@@ -27,7 +27,13 @@ IS_SAVED = "() => !jupyterapp.shell.currentWidget.context.model.dirty"
 
 
 def top(page: Page) -> Any:
-    return page.locator(".hw-log-list").evaluate("list => list.scrollTop")
+    """Where the list is, once it no longer scrolls."""
+    entries = page.locator(".hw-log-list")
+    before, now = None, entries.evaluate("list => list.scrollTop")
+    while now != before:
+        page.wait_for_timeout(300)
+        before, now = now, entries.evaluate("list => list.scrollTop")
+    return now
 
 
 def test_keys_stay_in_the_card_and_chords_reach_the_notebook(
@@ -51,12 +57,10 @@ def test_keys_stay_in_the_card_and_chords_reach_the_notebook(
     # A list scrolls by its own keys.
     entries = page.locator(".hw-log-list")
     entries.focus()
+    lowest = top(page)
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
-    page.wait_for_function(
-        "() => { const list = document.querySelector('.hw-log-list');"
-        " return list.scrollTop < list.scrollHeight - list.clientHeight - 20; }"
-    )
+    page.wait_for_function(f"() => document.querySelector('.hw-log-list').scrollTop < {lowest}")
     higher = top(page)
     page.keyboard.press("ArrowDown")
     page.wait_for_function(f"() => document.querySelector('.hw-log-list').scrollTop > {higher}")
