@@ -122,6 +122,22 @@ def test_a_large_array_is_copied_with_fewer_rows_and_drawn_as_high_as_wide(
     assert np.asarray(whole.image(2048)).shape == (side, side, 3)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64", "bool"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("side", [255, 256, 509, 512, 513, 514])
+def test_a_copy_holds_what_the_slice_holds_and_nothing_beside_it(
+    side: int, channels: int, dtype: str
+) -> None:
+    values = np.random.default_rng(side).integers(0, 2, (side, side, channels)).astype(dtype)
+    for picture in (values, values[:, ::-1], values[::-1], np.asfortranarray(values), values[3:, 5:]):
+        taken = capture(picture, pixels=256, is_final=True)  # with all rows
+        step = max(1, max(picture.shape[:2]) // 256)
+        np.testing.assert_array_equal(taken._data, picture[::step, ::step])  # type: ignore[union-attr]
+    taken = capture(np.stack([values] * 2), pixels=256, is_final=True)
+    step = max(1, 2 * side // 256)
+    np.testing.assert_array_equal(taken._data[1], values[::step, ::step])  # type: ignore[union-attr]
+
+
 def test_an_array_of_another_library_is_read_through_its_protocol() -> None:
     class Other:
         dtype = "float32"
