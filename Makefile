@@ -3,7 +3,7 @@
 #   make demo              JupyterLab on notebooks/quickstart.ipynb
 #   make demo HEADLESS=1   the same without a browser: prints each live update, exits 0 when all tasks completed
 #   make test              every check; make lint, unit, js, notebooks, browser run a part of it
-#   make chaos             the long runs: ROUNDS=200 of killing and pausing processes, EXAMPLES=2000 of the state machine
+#   make chaos             the long runs: ROUNDS=200 of killing and pausing processes, EXAMPLES=2000 of each property
 
 PYTHON ?= python3
 ROUNDS ?= 200
@@ -11,6 +11,7 @@ SEED ?= 1
 EXAMPLES ?= 2000
 VENV := .venv
 BIN := $(VENV)/bin
+PROPERTIES := $(shell grep -rlE "^@given|RuleBasedStateMachine" tests)
 NPM := $(BIN)/python hatch_build.py
 
 FRONT_END := js/package-lock.json js/build.mjs $(shell find js/src -type f)
@@ -45,7 +46,7 @@ browser: $(VENV)/dev
 	$(BIN)/python -m pytest tests/browser
 
 chaos: $(VENV)/dev
-	HEADWAY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/chaos/test_machine.py
+	HEADWAY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest $(PROPERTIES)
 	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 bench: $(VENV)/dev

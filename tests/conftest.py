@@ -26,13 +26,18 @@ from headway.settings import Settings
 from headway.store.embedded import EmbeddedServer
 from headway.store.tasks import TaskStore
 from headway.tracker import ProgressTracker
+from tests import examples
 
 DEADLINE_S = 20.0
 POLL_S = 0.005
 
 # Machines are shared: how long an example takes says nothing of the code.
 settings.register_profile(
-    "headway", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "headway",
+    deadline=None,
+    derandomize=examples.ARE_THE_SAME,
+    max_examples=examples.examples(examples.USUAL),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("headway")
 

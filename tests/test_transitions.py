@@ -15,6 +15,7 @@ from headway.errors import (
     HeadwayError,
     InvalidProgressError,
     StageOrderError,
+    TaskCancelled,
     TaskStateError,
     UnknownStageError,
 )
@@ -202,6 +203,12 @@ def test_a_completed_task_is_not_taken_up() -> None:
         transitions.resume(done, now=at(9))
 
 
+def test_a_task_that_was_cancelled_before_it_began_is_not_taken_up() -> None:
+    cancelled = transitions.finish(new_task(), TaskStatus.CANCELLED, now=at(1))
+    with pytest.raises(TaskCancelled, match="task 'a-1' was cancelled by somebody"):
+        transitions.resume(cancelled, now=at(2))
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("start"), st.sampled_from(STAGES)),
     st.tuples(
@@ -247,7 +254,7 @@ def test_whatever_is_done_progress_never_falls_and_the_json_comes_back(
         before = task
         try:
             task = apply(task, action, at(second))
-        except HeadwayError:
+        except (HeadwayError, TaskCancelled):
             assert task is before
             continue
         assert task.overall_progress >= before.overall_progress

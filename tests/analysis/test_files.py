@@ -20,6 +20,7 @@ from headway.records import Prediction, StageRecord, TaskHistory
 from headway.timestamps import Timestamp
 from tests.analysis.records import STAGES, record, told
 from tests.analysis.synthetic import make_records
+from tests.examples import examples
 
 WAYS = {"parquet": (write_parquet, read_parquet), "csv": (write_csv, read_csv)}
 Write = Callable[[object, Path], int]
@@ -78,7 +79,7 @@ def way(request: pytest.FixtureRequest) -> tuple[Write, Read]:
     return WAYS[request.param]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(records=st.lists(histories, max_size=4))
 @pytest.mark.parametrize("name", list(WAYS))
 def test_what_is_read_is_what_was_written(name: str, records: list[TaskHistory]) -> None:

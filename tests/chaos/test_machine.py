@@ -8,7 +8,6 @@ trackers read is compared with the model. ``HEADWAY_EXAMPLES`` sets how many seq
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -39,8 +38,8 @@ from headway.store.reports import Report
 from headway.store.tasks import TaskStore
 from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
+from tests.examples import examples
 
-EXAMPLES = int(os.environ.get("HEADWAY_EXAMPLES", "100"))
 STEPS = 30
 T = TypeVar("T")
 
@@ -373,7 +372,7 @@ def test_no_order_of_steps_leads_to_a_state_that_the_model_does_not_know(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples(100),
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),

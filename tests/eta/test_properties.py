@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from headway.estimates import Estimate
 from headway.eta.predictor import ETAPredictor
 from headway.models import TaskStatus
+from tests.examples import examples
 
 #: TO BE CHOSEN: by what factor more progress may make what is left longer; 1 is not at all.
 #: Not exact today: the median of 0.5 % of usual courses and of 2 % of random ones, by up to 3.4.
@@ -22,7 +23,7 @@ MORE_MAY_BE_LATER = 1.0
 ROUNDED = 2e-6
 
 # A history of 40 tasks takes a tenth of a second.
-EXAMPLES = 25
+EXAMPLES = examples(25)
 
 NAMES = ("preparation", "execution", "upscaling", "decoding", "finalization", "upload")
 

@@ -32,6 +32,7 @@ from headway.store.reports import Refusal, Report
 from headway.store.tasks import TaskStore
 from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
+from tests.examples import examples
 from tests.reports import preview, reports
 
 
@@ -162,7 +163,7 @@ async def test_many_tasks_are_written_at_once(open_store: Any, redis: Redis) -> 
 
 
 @hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     instants=st.lists(st.sampled_from([1.0, 1.1, 2.0, 1_763_000_000.123456]), max_size=12),
