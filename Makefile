@@ -46,7 +46,7 @@ browser: $(VENV)/dev
 	$(BIN)/python -m pytest tests/browser
 
 chaos: $(VENV)/dev
-	HEADWAY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest $(PROPERTIES)
+	HEADWAY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --timeout 3600 $(PROPERTIES)
 	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 bench: $(VENV)/dev

@@ -6,6 +6,8 @@ import math
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.eta.calibration import (
     COLD,
@@ -169,3 +171,22 @@ def test_ranges_of_log_normal_truths_hold_eight_times_in_ten_whatever_they_were_
         for calibration in (own, shared):
             calibration.of("start").add(Lesson(answers=(pack(answer, truth),)).outcomes()[0])
     assert held / 1_000 == pytest.approx(0.8, abs=0.04)
+
+
+lengths = st.floats(1e-3, 1e4)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-9, 9), st.floats(1e-3, 3)), max_size=60),
+    st.tuples(lengths, lengths, lengths), st.tuples(lengths, lengths, lengths),
+)  # fmt: skip
+def test_what_is_sooner_as_it_was_found_is_sooner_as_it_is_said(
+    offs: list[tuple[float, float]], one: tuple[float, float, float], more: tuple[float, float, float]
+) -> None:
+    own, shared = Calibration(), Calibration()
+    for off, unit in offs:
+        shared.of("start").add(outcome(off, unit=unit, missed=1 if off > 0.0 else -1))
+    sooner = corrected(own, shared, Left(*sorted(one)))
+    later = corrected(own, shared, Left(*sorted(map(sum, zip(sorted(one), sorted(more), strict=True)))))
+    for first, last in zip(sooner, later, strict=True):
+        assert first <= last * (1 + 1e-9)

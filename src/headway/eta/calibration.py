@@ -19,6 +19,9 @@ KEPT_SCORES, KEPT_OWN, ENOUGH_OWN, ENOUGH = 300, 250, 80, 15
 COLD = 1.2
 # Each side of a range of 80 % is to be missed by 10 %.
 MISSED, STEP, MIN_MISSED, MAX_MISSED = 0.1, 0.02, 0.005, 0.4
+# An end is moved by so many widths at most, and by no more than this of the answer's own two halves: what is
+# sooner as it was found is then sooner as it is said.
+MOST_MOVED, MOST_OWN = 4.0, 2.0
 # No end is farther from the median than a factor of e³.
 MAX_REACH = 3.0
 # The median follows half of what such answers were off lately: more overshoots.
@@ -166,16 +169,17 @@ class Calibration:
         if known is not None and known[0] == (own.n, others.n):
             return known[1]
         prior = others.error if others.n else FIRST_ERROR
-        typical = 0.8 * (own.n * own.error + SHARED_WEIGHT * prior) / (own.n + SHARED_WEIGHT)
+        usual = 0.8 * (own.n * own.error + SHARED_WEIGHT * prior) / (own.n + SHARED_WEIGHT)
+        typical = max(usual, MIN_UNIT)
         scores = own if len(own) >= ENOUGH_OWN else others
         if len(scores) < ENOUGH:
             factors = Factors(typical, COLD, COLD, 0.0, None)
         else:
             factors = Factors(
                 typical,
-                max(-scores.quantile(others.low_missed), 0.0),
-                max(scores.quantile(1.0 - others.high_missed), 0.0),
-                CORRECTED * scores.quantile(0.5),
+                min(max(-scores.quantile(others.low_missed), 0.0), MOST_MOVED),
+                min(max(scores.quantile(1.0 - others.high_missed), 0.0), MOST_MOVED),
+                min(max(CORRECTED * scores.quantile(0.5), -MOST_OWN), MOST_OWN),
                 round(scores.held, 2),
             )
         self._factors[kind] = ((own.n, others.n), factors)
@@ -194,10 +198,10 @@ def correct(factors: Factors, kind: str, elapsed: float, raw: Left) -> tuple[Ans
     """
     low, median, high = raw
     typical, lower, higher, shift, _ = factors
-    down = 0.5 * math.log(median / low if low > 1e-3 * median else 1e3) + typical
-    up = typical + (0.5 * math.log(high / median) if high > median else 0.0)
-    down, up = down if down > MIN_UNIT else MIN_UNIT, up if up > MIN_UNIT else MIN_UNIT
-    low = median * math.exp(-min(lower * down, MAX_REACH))
-    high = median * math.exp(min(higher * up, MAX_REACH))
+    down = 0.5 * math.log(median / low if low > 1e-3 * median else 1e3)
+    up = 0.5 * math.log(high / median) if high > median else 0.0
+    low = median * math.exp(-min(min(lower, MOST_OWN) * down + lower * typical, MAX_REACH))
+    high = median * math.exp(min(min(higher, MOST_OWN) * up + higher * typical, MAX_REACH))
+    down, up = down + typical, up + typical
     moved = median * math.exp(shift * (up if shift > 0.0 else down))
     return Answer(kind, elapsed, median, down, up, low, high), min(max(moved, low), high)

@@ -36,6 +36,8 @@ class Look(NamedTuple):
         How much of the answer for the running stage is its own pace, 0 to 1.
     basis
         What it was made from where there is no history.
+    others
+        Kind and seconds left of answers of other kinds than which this one is to say no later end.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Look(NamedTuple):
     basis: str = BY_LIKENESS
     late: bool = False
     stalled: bool = False
+    others: tuple[tuple[str, Left], ...] = ()
 
 
 def as_estimate(

@@ -59,7 +59,7 @@ def lateness(task: Told, pool: Pool, elapsed: float, ran: float) -> tuple[bool, 
     """Whether a task takes longer than nine in ten did, and whether it has stalled."""
     late = ran > pool.left(task.family.run, None, 0.0).high
     course = task.course
-    silence = elapsed - course.updated if course is not None else elapsed
+    silence = elapsed - course.seen.updated if course is not None else elapsed
     stalled = (
         elapsed > STALLED_TIMES * pool.left(task.stage, None, 0.0).high
         and silence > STALLED_S

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from headway.eta.blend import REACH, Prior, blend, by_pace_alone
 from headway.eta.estimates import BY_PACE, Look
 from headway.eta.guesses import (
     STALLED_SILENCES,
@@ -18,7 +19,7 @@ from headway.eta.guesses import (
     positive,
 )
 from headway.eta.knowledge import Knowledge
-from headway.eta.pace import EDGES, Course, Prior, blend
+from headway.eta.pace import EDGES, Course, Seen, edge_of
 from headway.eta.pool import Pool, build_pool
 from headway.eta.queueing import SHORT_WAIT, Line, Moments, moments, quantiles, waits
 from headway.eta.runs import WARM
@@ -28,13 +29,14 @@ from headway.eta.told import Told
 # A parameter of our own: whether the worker has just run a task of the template, and so has its model loaded.
 FOLLOWS = "follows"
 MIN_SIGMA = 0.02
-# Quantiles of 10 and 90 % are this many sigmas from each other.
-SPAN_80 = 2.563
 # Of a mean absolute error: the standard deviation of a normal.
 SIGMA_PER_ERROR = 1.25
+# A stage that takes so many times what nine in ten took: history is as likely to be far off as not.
+OUTLIVED_TIMES, OUTLIVED_ODDS = 1.5, 0.5
 # The pace leaves at least this share of what the mean pace leaves.
 LEAST_LEFT = 0.25
-MAX_LOG_SPREAD = 1.5
+# No low end is farther below than this, in logs, and nothing takes longer.
+MAX_LOG_REACH, MAX_LOG_S = 1.92, 30.0
 # Of the usual run time, the parts at which answers without progress are calibrated apart.
 LATENESS = (0.25, 0.6, 1.0)
 # Of a stage's progress, for answers with progress; some of the edges of `pace`.
@@ -112,8 +114,8 @@ class Looks:
         elapsed = max(now - task.stage_began, 0.0)
         rest = self.rest(task)
         course = task.course
-        if course is not None and course.progress > 0.0:
-            return self.by_pace(task, pool, course, rest, elapsed)
+        if course is not None and course.seen.progress > 0.0:
+            return self._by_pace(task, pool, course, rest, elapsed)
         if pool is None:
             return look_by_weight(task, elapsed)
         left = pool.left(task.stage, rest, elapsed)
@@ -126,48 +128,72 @@ class Looks:
             kind, positive(left), pool, current=task.stage, stage_left=stage_left, late=late, stalled=stalled
         )
 
-    def by_pace(
+    def _by_pace(
         self, task: Told, pool: Pool | None, course: Course, rest: int | None, elapsed: float
     ) -> Look:
-        """Blend the running stage's pace with history, and add what follows it."""
-        progress, edge = course.progress, course.edge
-        passed = EDGES[edge] if edge >= 0 else 0.0
-        template, known = task.template, self.knowledge
-        choice = template.pace.best(known.pace, edge)
-        said = course.readings(elapsed)[choice.which]
-        log_s = math.log(max(said * math.exp(-choice.bias), elapsed, 1e-9))
-        left = 1.0 - progress
-        least = LEAST_LEFT * elapsed * left / progress
-        sigma = max(SIGMA_PER_ERROR * choice.error, LEAST_S)
-        pace_share = 1.0
-        if pool is not None:
-            prior, by_history = self._prior(task, pool, elapsed)
-            least = min(least, by_history.high)
-            log_s, sigma, pace_share = blend(prior, log_s, sigma, choice.tail, 1.0 - passed)
-        total = math.exp(min(log_s, 30.0))
-        median = max(total - elapsed, least, LEAST_S * max(elapsed, LEAST_S))
-        spread = min(sigma * total / median, MAX_LOG_SPREAD)
-        reach = math.exp(0.5 * SPAN_80 * spread)
-        stage_left = Left(median / reach, median, median * reach)
-        kind = f"pace{sum(passed >= stretch for stretch in STRETCHES)}"
+        """Blend the running stage's pace with history, and add what follows it.
+
+        Of each edge that the last update passed, whose other errors are expected behind it, it says no later
+        end than one just before: of two updates at one instant, that of more progress means no later end.
+        """
+        history = None if pool is None else self._prior(task, pool, elapsed)
+        seen = course.seen
+        edge, last = edge_of(course.before.progress), edge_of(seen.progress)
+        kind, others = _stretch(edge), {}
+        stage_left, pace_share = self._left_by_pace(task, course.up_to(edge), edge, elapsed, history)
+        while edge < last:
+            others[kind] = stage_left
+            edge += 1
+            left, pace_share = self._left_by_pace(task, course.up_to(edge), edge, elapsed, history)
+            kind, stage_left = _stretch(edge), stage_left.no_later(left)
+        others.pop(kind, None)
+
+        def with_rest(left: Left) -> Left:
+            if pool is None:
+                return positive(add_by_weight(task, left, elapsed + left.median))
+            return positive(left if rest is None else left.plus(pool.typical(rest)))
+
         late = stalled = False
         if pool is None:
-            whole = add_by_weight(task, stage_left, elapsed + median)
-            silence = elapsed - course.updated
+            silence = elapsed - seen.updated
             stalled = silence > max(STALLED_UNKNOWN_S, 4.0 * STALLED_SILENCES * course.longest)
         else:
-            whole = stage_left if rest is None else stage_left.plus(pool.typical(rest))
-            ran = (
-                task.stage_began
-                + elapsed
-                - task.submitted
-                - (task.durations[0] if task.family.has_queue else 0.0)
-            )
+            queued = task.durations[0] if task.family.has_queue else 0.0
+            ran = task.stage_began + elapsed - task.submitted - queued
             late, stalled = lateness(task, pool, elapsed, ran)
         return Look(
-            kind, positive(whole), pool, current=task.stage, stage_left=stage_left, pace_share=pace_share,
-            basis=BY_PACE, late=late, stalled=stalled,
+            kind, with_rest(stage_left), pool, current=task.stage, stage_left=stage_left,
+            pace_share=pace_share, basis=BY_PACE, late=late, stalled=stalled,
+            others=tuple((other, with_rest(left)) for other, left in others.items()) if others else (),
         )  # fmt: skip
+
+    def _left_by_pace(
+        self,
+        task: Told,
+        seen: Seen,
+        edge: int,
+        elapsed: float,
+        history: tuple[Prior, Left] | None,
+    ) -> tuple[Left, float]:
+        """Say what is left of the running stage by what was seen, and the pace's share in that."""
+        choice = task.template.pace.best(self.knowledge.pace, edge)
+        said = seen.reading(choice.which, elapsed) * math.exp(-choice.bias)
+        log_s = math.log(max(said, elapsed, 1e-9))
+        sigma = max(SIGMA_PER_ERROR * choice.error, LEAST_S)
+        least = LEAST_LEFT * elapsed * (1.0 - seen.progress) / seen.progress
+        if history is None:
+            both = by_pace_alone(log_s, sigma)
+        else:
+            prior, by_history = history
+            least = min(least, by_history.high)
+            both = blend(prior, log_s, sigma, choice.limit)
+        total = math.exp(min(both.log_s, MAX_LOG_S))
+        median = max(total - elapsed, least, LEAST_S * max(elapsed, LEAST_S))
+        # The low end is as far below in logs of what is left as it is in logs of the whole.
+        whole = elapsed + median
+        down = min((math.log(whole) - both.low) * whole / median, MAX_LOG_REACH)
+        high = math.exp(min(both.high, MAX_LOG_S)) - elapsed
+        return Left(median * math.exp(-down), median, max(high, median)), both.pace_share
 
     def _prior(self, task: Told, pool: Pool, elapsed: float) -> tuple[Prior, Left]:
         """Say what history does of the running stage, which has lasted so long already."""
@@ -175,8 +201,11 @@ class Looks:
         left = pool.left(task.stage, None, elapsed)
         log_s = math.log(elapsed + left.median + 1e-9)
         spread = math.log(elapsed + left.high + 1e-9) - math.log(elapsed + left.low + 1e-9)
-        sigma = max(spread / SPAN_80, MIN_SIGMA) * math.sqrt(self.knowledge.misfit(template))
-        prior = Prior(log_s, sigma, self.knowledge.odds(template))
+        sigma = max(spread / (2.0 * REACH), MIN_SIGMA) * math.sqrt(self.knowledge.misfit(template))
+        odds = self.knowledge.odds(template)
+        if elapsed > OUTLIVED_TIMES * pool.left(task.stage, None, 0.0).high:
+            odds = max(odds, OUTLIVED_ODDS)
+        prior = Prior(log_s, sigma, odds)
         task.priors.setdefault(task.stage, prior)
         return prior, left
 
@@ -243,3 +272,9 @@ class Looks:
         needs = Moments(0.0, 0.0) if look is None else moments(look.left)
         task.needs = (now, needs)
         return needs
+
+
+def _stretch(edge: int) -> str:
+    """Name the kind of the answers behind an edge."""
+    passed = EDGES[edge] if edge >= 0 else 0.0
+    return f"pace{sum(passed >= stretch for stretch in STRETCHES)}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Iterator, Sequence
-from math import exp, sqrt
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from headway.eta.blend import limit_of
+
+BY_MEAN, BY_FIRST, BY_RECENT, BY_STEP = range(4)
 N_READINGS = 4
 #: The progress from which on the errors of a reading are kept apart.
 EDGES = (0.04, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.93)
@@ -30,6 +32,59 @@ LEAST_STEP = 1e-9
 MAX_SAMPLES = 64
 
 
+class Seen(NamedTuple):
+    """What the updates of a stage have said up to one of them.
+
+    Parameters
+    ----------
+    updated, progress
+        Seconds since the stage began, and the progress, of the last update.
+    step
+        The progress that it added.
+    typical
+        The median of the last steps, in seconds for the whole.
+    first, recent
+        Progress and seconds of the first update, and of that after which the last third began.
+    """
+
+    updated: float
+    progress: float
+    step: float
+    typical: float
+    first: tuple[float, float]
+    recent: tuple[float, float]
+
+    def readings(self, elapsed: float) -> list[float]:
+        """Estimate the whole stage's seconds in four ways; silence since the last update makes each grow.
+
+        The more progress the last update told, the less each says, all else being equal.
+
+        Returns
+        -------
+        list of float
+            By the mean pace; by that since the first update, which may have waited for a warm-up; by that of
+            the last third; by the median step.
+        """
+        return [self.reading(which, elapsed) for which in range(N_READINGS)]
+
+    def reading(self, which: int, elapsed: float) -> float:
+        """Return one of the readings, by its index."""
+        updated, progress, step, typical, first, recent = self
+        at, since = recent if which == BY_RECENT else first
+        if which == BY_MEAN or (which != BY_STEP and progress <= at):
+            whole, by_next = updated / progress, elapsed / (progress + step if progress + step < 1.0 else 1.0)
+            return whole if whole > by_next else by_next
+        left = 1.0 - progress
+        overdue = elapsed - updated - typical * (step if step < left else left)
+        pace = typical if which == BY_STEP else (updated - since) / (progress - at)
+        said = updated + pace * left + (overdue if overdue > 0.0 else 0.0)
+        return said if said > elapsed else elapsed
+
+
+START = (0.0, 0.0)
+NOTHING = Seen(0.0, 0.0, 0.0, 0.0, START, START)
+
+
 class Course:
     """What was seen of one running stage.
 
@@ -40,112 +95,92 @@ class Course:
     """
 
     __slots__ = (
-        "_before", "_edge", "_first", "_gap", "_median", "_next_edge", "_samples", "_steps", "began",
-        "crossed", "has_passed", "longest", "progress", "step", "updated",
+        "_gap", "_next_edge", "_ordered", "_recent", "_samples", "_steps", "before", "began", "crossed",
+        "longest", "seen",
     )  # fmt: skip
 
     def __init__(self, began: float) -> None:
         self.began = began
-        #: Seconds since it began, and the progress, of the last update.
-        self.updated = 0.0
-        self.progress = 0.0
-        #: The progress that the last update added.
-        self.step = 0.0
+        #: What was seen up to the last update, and up to that before it.
+        self.seen = self.before = NOTHING
         #: The longest silence between two updates, seconds.
         self.longest = 0.0
         #: What the readings said when each edge was passed: (edge, their logs).
         self.crossed: list[tuple[int, list[float]]] = []
-        self._first: tuple[float, float] | None = None
-        self._steps: deque[float] = deque(maxlen=RECENT_STEPS)
-        self._samples: list[tuple[float, float]] = [(0.0, 0.0)]
+        # The steps before the last, as they came and sorted, and where the last third began before it.
+        self._steps: deque[float] = deque()
+        self._ordered: list[float] = []
+        self._recent = START
+        self._samples = [START]
         self._gap = 0.0
         self._next_edge = EDGES[0]
-        self._median = 0.0
-        # Seconds, progress and longest silence before the last update.
-        self._before = (0.0, 0.0, 0.0)
-        self._edge: int | None = None
-        #: Whether the last update passed an edge.
-        self.has_passed = False
 
     def observe(self, progress: float, now: float) -> None:
         """Take note of progress, 0 to 1; what does not add to it says nothing."""
         progress = min(progress, 1.0)
-        elapsed = max(now - self.began, self.updated)
-        added = progress - self.progress
-        if not added > LEAST_STEP:
+        before = self.seen
+        if not progress - before.progress > LEAST_STEP:
             return
-        since = elapsed - self.updated
-        self._before = (self.updated, self.progress, self.longest)
-        self._steps.append(since / added)
-        self._median = -1.0
-        self.step = added
-        self.longest = max(self.longest, since)
-        self.updated, self.progress = elapsed, progress
-        if self._first is None:
-            self._first = (progress, elapsed)
+        if before.progress > 0.0:
+            self._keep((before.updated - self.before.updated) / before.step)
+        elapsed = now - self.began
+        if elapsed < before.updated:
+            elapsed = before.updated
+        if elapsed - before.updated > self.longest:
+            self.longest = elapsed - before.updated
+        self.before = before
+        # By the step that was to be expected: what it was must not choose what it is compared with.
+        third = (before.progress + before.step) * 2.0 / 3.0
+        self._recent = self._samples[bisect_right(self._samples, (third, math.inf)) - 1]
+        self.seen = self._see(progress, elapsed)
         if progress - self._samples[-1][0] >= self._gap:
             self._samples.append((progress, elapsed))
             if len(self._samples) > MAX_SAMPLES:
                 del self._samples[1::2]
                 self._gap = 2.0 / MAX_SAMPLES
-        self.has_passed = progress >= self._next_edge
-        if self.has_passed:
-            edge = self.edge
+        if progress >= self._next_edge:
+            edge = edge_of(progress)
             self._next_edge = EDGES[edge + 1] if edge + 1 < len(EDGES) else math.inf
-            self.crossed.append((edge, [math.log(max(s, 1e-9)) for s in self.readings(elapsed)]))
+            self.crossed.append((edge, [math.log(max(s, 1e-9)) for s in self.seen.readings(elapsed)]))
 
-    def just_before(self) -> Iterator[Course]:
-        """Yield the course as if its last update had stopped just before each of the edges that it passed."""
-        updated, progress, longest = self._before
-        for edge in range(bisect_right(EDGES, progress), bisect_right(EDGES, self.progress)):
-            course = Course(self.began)
-            course.updated, course.progress, course.longest = updated, progress, longest
-            course._steps.extend(list(self._steps)[:-1])
-            course._samples = [sample for sample in self._samples if sample[0] <= progress]
-            course._first = self._first if progress > 0.0 else None
-            course._gap, course._next_edge = self._gap, math.inf
-            course.observe(EDGES[edge], self.began + self.updated)
-            course._edge = edge - 1
-            yield course
+    def _keep(self, step: float) -> None:
+        """Keep how long a step took, for the median of the last ones."""
+        if len(self._steps) == RECENT_STEPS - 1:
+            del self._ordered[bisect_left(self._ordered, self._steps.popleft())]
+        self._steps.append(step)
+        insort(self._ordered, step)
 
-    @property
-    def edge(self) -> int:
-        """The last edge that was passed, -1 before the first."""
-        if self._edge is not None:
-            return self._edge
-        return bisect_right(EDGES, self.progress) - 1
+    def _see(self, progress: float, elapsed: float) -> Seen:
+        """Return what is seen once an update after those before says this."""
+        before = self.before
+        step = progress - before.progress
+        typical = _median_with(self._ordered, (elapsed - before.updated) / step)
+        first = before.first if before.progress > 0.0 else (progress, elapsed)
+        return Seen(elapsed, progress, step, typical, first, self._recent)
 
-    def readings(self, elapsed: float) -> tuple[float, float, float, float]:
-        """Estimate the whole stage's seconds in four ways; silence since the last update makes each grow.
+    def up_to(self, edge: int) -> Seen:
+        """Return what is seen behind an edge that the last update was behind: no more than its end."""
+        if edge + 1 == len(EDGES) or self.seen.progress < EDGES[edge + 1]:
+            return self.seen
+        return self._see(EDGES[edge + 1], self.seen.updated)
 
-        Returns
-        -------
-        tuple of float
-            By the mean pace; by that since the first update, which may have waited for a warm-up; by that of
-            the last third; by the median step.
-        """
-        updated, progress, step = self.updated, self.progress, self.step
-        if self._median < 0.0:
-            ordered = sorted(self._steps)
-            middle = len(ordered) // 2
-            self._median = (
-                ordered[middle] if len(ordered) % 2 else 0.5 * (ordered[middle - 1] + ordered[middle])
-            )
-        left = 1.0 - progress
-        due = updated + self._median * (step if step < left else left)
-        reached = updated if elapsed <= due else updated + elapsed - due
-        whole = max(updated / progress, elapsed / min(progress + step, 1.0))
-        at, since = self._first or (progress, updated)
-        later = reached + (updated - since) / (progress - at) * left if progress > at else whole
-        at, since = self._samples[bisect_right(self._samples, (progress * 2.0 / 3.0, math.inf)) - 1]
-        recent = reached + (updated - since) / (progress - at) * left if progress > at else whole
-        typical = reached + self._median * left
-        return (
-            whole,
-            later if later > elapsed else elapsed,
-            recent if recent > elapsed else elapsed,
-            typical if typical > elapsed else elapsed,
-        )
+
+def edge_of(progress: float) -> int:
+    """Return the last edge that was passed, -1 before the first."""
+    return bisect_right(EDGES, progress) - 1
+
+
+def _median_with(ordered: Sequence[float], value: float) -> float:
+    """Return the median of sorted values and one more."""
+    if not ordered:
+        return value
+    middle = len(ordered) // 2
+    center = ordered[middle]
+    if len(ordered) % 2 == 0:
+        return min(max(value, ordered[middle - 1]), center)
+    if value > center:
+        return 0.5 * (center + (min(value, ordered[middle + 1]) if middle + 1 < len(ordered) else value))
+    return 0.5 * (center + (max(value, ordered[middle - 1]) if middle else value))
 
 
 class Choice(NamedTuple):
@@ -159,15 +194,18 @@ class Choice(NamedTuple):
         Its mean log error, and the mean absolute one around it, outliers apart.
     tail
         The share of outliers.
+    limit
+        How many times the error off it still counts in full; see `blend`.
     """
 
     which: int
     bias: float
     error: float
     tail: float
+    limit: float
 
 
-UNREAD = Choice(0, 0.0, UNREAD_ERROR, UNREAD_TAIL)
+UNREAD = Choice(BY_MEAN, 0.0, UNREAD_ERROR, UNREAD_TAIL, limit_of(UNREAD_TAIL))
 
 
 class ErrorTable:
@@ -208,75 +246,19 @@ class ErrorTable:
             return known[1]
         own = self._n[edge] / (self._n[edge] + SHARED_WEIGHT)
         other = 1.0 - own
-        best, least = Choice(0, 0.0, 0.0, 0.0), math.inf
+        which, least = BY_MEAN, math.inf
         for index in range(N_READINGS):
-            choice = Choice(
-                index,
-                own * self._bias[edge][index] + other * shared._bias[edge][index],
-                own * self._error[edge][index] + other * shared._error[edge][index],
-                own * self._tail[edge][index] + other * shared._tail[edge][index],
-            )
-            cost = choice.error + TAIL_COST * choice.tail
-            if cost < least:
-                best, least = choice, cost
+            error = own * self._error[edge][index] + other * shared._error[edge][index]
+            tail = own * self._tail[edge][index] + other * shared._tail[edge][index]
+            if error + TAIL_COST * tail < least:
+                which, least = index, error + TAIL_COST * tail
+        tail = own * self._tail[edge][which] + other * shared._tail[edge][which]
+        best = Choice(
+            which,
+            own * self._bias[edge][which] + other * shared._bias[edge][which],
+            own * self._error[edge][which] + other * shared._error[edge][which],
+            tail,
+            limit_of(tail),
+        )
         self._best[edge] = (version, best)
         return best
-
-
-class Prior(NamedTuple):
-    """What history says of a stage: the log of its seconds, its spread, and the odds that it is off."""
-
-    log_s: float
-    sigma: float
-    odds: float
-
-
-class Blend(NamedTuple):
-    """History and pace together: the log of the stage's seconds, its spread, and the pace's share."""
-
-    log_s: float
-    sigma: float
-    pace_share: float
-
-
-# An outlier's spread: three times the usual one, and at least this, of the history and of the pace at 0 %.
-WIDER = 3.0
-WIDE_HISTORY, WIDE_PACE = 1.0, 0.4
-
-
-def blend(prior: Prior, log_s: float, sigma: float, tail: float, left: float) -> Blend:
-    """Weigh history against pace, each normal or, seldom, an outlier.
-
-    The posterior mean of two scale mixtures of normals: where they agree it is the precision-weighted mean,
-    where they do not, the one that is seldom wrong wins.
-
-    Parameters
-    ----------
-    log_s, sigma, tail
-        The log of the whole stage's seconds by its pace, the spread of that, and the share of outliers.
-    left
-        The share of the stage that is left, 0 to 1.
-    """
-    off = log_s - prior.log_s
-    odds = min(max(tail, 0.005), 0.5)
-    past, past_wide = prior.sigma**2, max(WIDER * prior.sigma, WIDE_HISTORY) ** 2
-    pace, pace_wide = sigma**2, max(WIDER * sigma, WIDE_PACE * left) ** 2
-    # The likelihoods are scaled by the widest, so that none of two that disagree is 0.
-    half = -0.5 * off * off
-    widest = half / (past_wide + pace_wide)
-    total = mean = square = 0.0
-    for history, own, prior_weight in (
-        (past, pace, (1.0 - prior.odds) * (1.0 - odds)),
-        (past, pace_wide, (1.0 - prior.odds) * odds),
-        (past_wide, pace, prior.odds * (1.0 - odds)),
-        (past_wide, pace_wide, prior.odds * odds),
-    ):
-        variance = history + own
-        weight = prior_weight * exp(half / variance - widest) / sqrt(variance)
-        share = history / variance
-        total += weight
-        mean += weight * share
-        square += weight * (share * own + (share * off) ** 2)
-    share = mean / total
-    variance = max(square / total - (share * off) ** 2, 1e-12)
-    return Blend(prior.log_s + share * off, sqrt(variance), share)

@@ -16,7 +16,7 @@ import msgspec
 
 from headway.estimates import Estimate
 from headway.eta.calibration import Answer, correct
-from headway.eta.estimates import Look, as_estimate
+from headway.eta.estimates import as_estimate
 from headway.eta.features import read_features
 from headway.eta.knowledge import Knowledge
 from headway.eta.lessons import UNIT, Lesson, pack
@@ -194,8 +194,8 @@ class ETAPredictor:
         Returns
         -------
         Estimate or None
-            Finish times on the clock of `now`. While nothing is heard of the task they never become earlier,
-            and where more progress was reported at the same instant they are not later.
+            Finish times on the clock of `now`. While nothing is heard of the task they never become earlier.
+            Of two reports of progress at one instant, that of more never means later ones.
             ``None`` where nothing is known: no such task, or nothing comparable has completed and there is no
             pace.
         """
@@ -206,10 +206,10 @@ class ETAPredictor:
         look = self._looks.look(task, now)
         if look is None or not look.left.high <= MAX_LEFT_S:
             return None
-        answer, left, coverage = self._corrected(task, look, now)
+        answer, left, coverage = self._corrected(task, look.kind, look.left, now)
         self._remember(task, answer)
-        if look.pace_share is not None and task.course is not None and task.course.has_passed:
-            left = self._no_later(task, task.course, left, now)
+        for kind, other in look.others:
+            left = left.no_later(self._corrected(task, kind, other, now)[1])
         finishes = self._steady(task, now, left)
         usual = None if look.pool is None else look.pool.typical(task.family.rest(0))
         return as_estimate(
@@ -221,21 +221,12 @@ class ETAPredictor:
             runs=task.template.count,
         )
 
-    def _corrected(self, task: Told, look: Look, now: float) -> tuple[Answer, Left, float | None]:
+    def _corrected(self, task: Told, kind: str, found: Left, now: float) -> tuple[Answer, Left, float | None]:
         """Return an answer, the seconds left by it, and how often such ranges held lately."""
         elapsed = max(now - task.submitted, 0.0)
-        factors = task.template.calibration.factors(self._knowledge.calibration, look.kind)
-        answer, median = correct(factors, look.kind, elapsed, look.left)
+        factors = task.template.calibration.factors(self._knowledge.calibration, kind)
+        answer, median = correct(factors, kind, elapsed, found)
         return answer, Left(answer.low, median, answer.high), factors.held
-
-    def _no_later(self, task: Told, course: Course, left: Left, now: float) -> Left:
-        """See that what holds from an edge on says no later end than what held just before it would."""
-        elapsed = max(now - task.stage_began, 0.0)
-        for before in course.just_before():
-            look = self._looks.by_pace(task, task.pool, before, self._looks.rest(task), elapsed)
-            _, other, _ = self._corrected(task, look, now)
-            left = Left(min(left.low, other.low), min(left.median, other.median), min(left.high, other.high))
-        return left
 
     def _remember(self, task: Told, answer: Answer) -> None:
         """Keep an answer that is apart enough from the last, to score it when the task is over."""
@@ -252,7 +243,7 @@ class ETAPredictor:
         # What is heard of others is news for who waits for them, and what was learned is news for all.
         news = self._looks.told if task.task_id in self._looks.line.waiting else 0
         course = task.course
-        pace = None if course is None else (course.updated, course.progress)
+        pace = None if course is None else course.seen[:2]
         heard = (task.stage, pace, task.pool_of, news)
         if task.given is not None and task.given_for == heard:
             low, median, high = max(low, task.given[0]), max(median, task.given[1]), max(high, task.given[2])

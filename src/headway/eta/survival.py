@@ -22,6 +22,10 @@ class Left(NamedTuple):
         """Add what is known to follow."""
         return Left(self.low + seconds, self.median + seconds, self.high + seconds)
 
+    def no_later(self, other: Left) -> Left:
+        """Return what is sooner of each."""
+        return Left(min(self.low, other.low), min(self.median, other.median), min(self.high, other.high))
+
 
 def residual_life(elapsed: float, log_median: float, sigma: float) -> Left:
     """Say how long something takes yet that outlived all of its kind.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headway.eta.blend import Prior
 from headway.eta.calibration import Answer
 from headway.eta.features import Features
-from headway.eta.pace import Course, Prior
+from headway.eta.pace import Course
 from headway.eta.pool import Array, Pool
 from headway.eta.queueing import Moments
 from headway.eta.runs import Family, Template
