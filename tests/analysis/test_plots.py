@@ -159,6 +159,14 @@ def test_durations_of_one_template_are_its_stages() -> None:
     assert ax.get_ylabel() == "Duration (s)"
 
 
+def test_durations_are_those_of_each_attempt_that_ended_well() -> None:
+    stages = (StageRecord(id="generation", duration_s=30.0),)
+    attempts = [record("same", attempt=1 + index, at=100.0 * index, stages=stages) for index in range(3)]
+    failed = record("same", attempt=4, at=300.0, stages=STAGES)
+    ax = plot_durations(stages_frame([*attempts, failed]))
+    assert any("3 tasks, 30 s at the median" in text.get_text() for text in ax.texts)
+
+
 def test_durations_of_several_templates_are_lines() -> None:
     tasks = [
         record(

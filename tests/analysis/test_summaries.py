@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from headway.analysis import accuracy_frame, drift, summarize, wilson_interval
+from headway.analysis import accuracy_frame, calibration, drift, summarize, wilson_interval
 from headway.errors import UsageError
 from headway.records import TaskHistory
 from tests.analysis.records import T0, record, told
@@ -166,6 +166,19 @@ def test_frames_of_other_columns_are_refused() -> None:
         summarize(accuracy_frame(four_tasks()), by="colour")
     with pytest.raises(UsageError, match="expected what accuracy_frame gives"):
         drift(pd.DataFrame({"x": [1]}))
+
+
+def test_each_attempt_of_a_task_is_a_run_of_its_own() -> None:
+    attempts = [
+        record(
+            "same", attempt=1 + index, at=DAY_S * index, predictions=(told(0.0, 9.0, 90.0, 99.0, share=0.0),)
+        )
+        for index in range(4)
+    ]
+    frame = accuracy_frame(attempts)
+    assert summarize(frame)["tasks"].tolist() == [4]
+    assert calibration(frame, [0.8])["tasks"].tolist() == [4]
+    assert drift(frame, 3)["tasks"].tolist() == [3, 1]
 
 
 def test_groups_add_up_to_all() -> None:

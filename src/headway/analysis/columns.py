@@ -133,6 +133,23 @@ def utc(times: NDArray[np.datetime64]) -> pd.Series[pd.Timestamp]:
     return pd.Series(pd.DatetimeIndex(times, tz="UTC"))
 
 
+def number_runs(frame: pd.DataFrame) -> Ints:
+    """Say for each row which run it is of: a number from 0 in the order in which runs are met.
+
+    A task that was taken up again, or whose id was used again, has run more than once: each of its records
+    is a run, told apart by its end.
+    """
+    tasks, _ = pd.factorize(frame["task_id"])
+    ends, known = pd.factorize(frame["finished_at"])
+    numbers, _ = pd.factorize(tasks.astype(np.int64) * max(len(known), 1) + ends)
+    return numbers.astype(np.int64)
+
+
+def count_runs(frame: pd.DataFrame) -> int:
+    """Count the runs that the rows of a frame are of."""
+    return int(number_runs(frame).max(initial=-1)) + 1
+
+
 def ratio(part: Floats, whole: Floats) -> Floats:
     """Divide without NaN: nothing of nothing is 0, something of nothing is infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):

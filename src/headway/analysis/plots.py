@@ -9,6 +9,7 @@ import pandas as pd
 
 from headway.analysis import drawing
 from headway.analysis.accuracy import WITHIN
+from headway.analysis.columns import count_runs, number_runs
 from headway.analysis.drawing import BLUE, ORANGE, QUIET, STAGE_COLOURS
 from headway.analysis.ranges import TOLD_LEVEL, calibration
 from headway.analysis.requirements import require
@@ -165,7 +166,7 @@ def plot_error_by_progress(accuracy: pd.DataFrame, *, ax: Axes | None = None) ->
         )  # fmt: skip
     ax.set_xlabel("Share of the true duration that had passed (%)")
     ax.set_ylabel("Predicted less actual total, in % of the actual")
-    tasks = drawing.count_text(int(rows["task_id"].nunique()), "task")
+    tasks = drawing.count_text(count_runs(rows), "task")
     drawing.say_title(
         ax,
         _within_sentence(figures["within_20"]),
@@ -259,9 +260,10 @@ def plot_durations(stages: pd.DataFrame, *, template_id: str | None = None, ax: 
     """
     rows = stages if template_id is None else stages[stages["template_id"] == template_id]
     drawing.check_rows(rows, "stages")
-    is_bad = rows["status"].isin(["failed", "pending", "in_progress"])
-    total = rows.groupby("task_id")["duration_s"].transform("sum")
-    rows = rows[(total > 0) & ~rows["task_id"].isin(rows.loc[is_bad, "task_id"])]
+    runs = number_runs(rows)
+    is_bad = rows["status"].isin(["failed", "pending", "in_progress"]).to_numpy()
+    total = np.bincount(runs, rows["duration_s"].fillna(0.0))
+    rows = rows[((total > 0) & (np.bincount(runs, is_bad) == 0))[runs]]
     drawing.check_rows(rows, "stages of tasks that ended well and took some time")
     ax = drawing.new_axes(ax)
     templates = rows["template_id"].value_counts()
@@ -325,12 +327,12 @@ def _draw_templates(ax: Axes, rows: pd.DataFrame, templates: list[str]) -> None:
 
 
 def _seconds_of(rows: pd.DataFrame, columns: str) -> pd.DataFrame:
-    sums = (
-        rows.groupby(["finished_at", "task_id", columns], observed=True)["duration_s"].sum().unstack(columns)
-    )
+    runs = number_runs(rows)
+    sums = rows.groupby([runs, columns], observed=True)["duration_s"].sum().unstack(columns)
     if columns == "stage":
         sums = sums.fillna(0.0)
-    return sums.droplevel("task_id").tz_localize(None)
+    ends = rows["finished_at"][~pd.Series(runs).duplicated().to_numpy()]
+    return sums.set_axis(pd.DatetimeIndex(ends).tz_localize(None)).sort_index(kind="stable")
 
 
 def _smooth(table: pd.DataFrame) -> pd.DataFrame:

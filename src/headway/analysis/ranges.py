@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from headway.analysis.columns import Floats, ratio
+from headway.analysis.columns import Floats, count_runs, ratio
 from headway.analysis.summaries import wilson_interval
 from headway.errors import UsageError
 
@@ -44,7 +44,7 @@ def calibration(accuracy: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.
         measured     float64 the share whose range did; NaN of no predictions
         low          float64 lower end of its 95 % interval (Wilson, with as many trials as tasks)
         high         float64 upper end of it
-        tasks        int64   tasks
+        tasks        int64   tasks, each attempt counting as one
         predictions  int64   predictions
         ============ ======= =============================================================================
 
@@ -70,7 +70,7 @@ def calibration(accuracy: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.
     normal = NormalDist()
     reach = [normal.inv_cdf((1 + level) / 2) / normal.inv_cdf((1 + TOLD_LEVEL) / 2) for level in nominal]
     distance = np.sort(half_widths_off(accuracy))
-    predictions, tasks = len(accuracy), int(accuracy["task_id"].nunique())
+    predictions, tasks = len(accuracy), count_runs(accuracy)
     inside = np.searchsorted(distance, reach, side="right")
     measured = inside / predictions if predictions else np.full(len(nominal), np.nan)
     low, high = wilson_interval(measured, tasks)

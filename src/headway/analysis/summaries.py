@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from headway.analysis.columns import TIME_DTYPE, Floats, ratio
+from headway.analysis.columns import TIME_DTYPE, Floats, number_runs, ratio
 from headway.errors import UsageError
 
 # The mean of relative losses stops here, so that one outlier cannot carry it (as in the replay of traces
@@ -47,7 +47,7 @@ def summarize(accuracy: pd.DataFrame, by: str | Sequence[str] | None = None) -> 
         ================= ======= ========================================================================
         column            dtype   meaning, unit
         ================= ======= ========================================================================
-        tasks             int64   tasks that the predictions are of
+        tasks             int64   tasks that the predictions are of, each of its attempts counting as one
         predictions       int64   predictions
         within_20         float64 share of predictions whose total was off by 20 % at most, 0 to 1
         within_20_low     float64 lower end of its 95 % interval
@@ -83,7 +83,7 @@ def summarize(accuracy: pd.DataFrame, by: str | Sequence[str] | None = None) -> 
     measured = pd.DataFrame(
         {
             **{key: kept[key] for key in keys},
-            "task": pd.factorize(kept["task_id"])[0],
+            "task": number_runs(kept),
             "within_20": kept["is_within_20"].astype(np.float64),
             "median_error": kept["error"].abs(),
             "median_left_error": _left_error(kept),
@@ -193,8 +193,8 @@ def _figures(grouped: Any, index: pd.Index[Any] | None = None) -> pd.DataFrame:
 
 
 def _window_of_tasks(accuracy: pd.DataFrame, size: int) -> pd.Series[pd.Timestamp]:
-    task, first = pd.factorize(accuracy["task_id"])[0], ~accuracy["task_id"].duplicated().to_numpy()
-    finished = accuracy["finished_at"].array[first]
+    task = number_runs(accuracy)
+    finished = accuracy["finished_at"].array[~pd.Series(task).duplicated().to_numpy()]
     order = finished.argsort(kind="stable")
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order)) // size * size
@@ -203,7 +203,8 @@ def _window_of_tasks(accuracy: pd.DataFrame, size: int) -> pd.Series[pd.Timestam
 
 def _check_columns(accuracy: pd.DataFrame, keys: Sequence[str]) -> None:
     needed = (
-        "task_id", "is_within_20", "error", "is_covered", "width", "median_s", "left_s", "total_s", *keys,
+        "task_id", "finished_at", "is_within_20", "error", "is_covered", "width", "median_s", "left_s",
+        "total_s", *keys,
     )  # fmt: skip
     missing = [str(name) for name in needed if name not in accuracy.columns]
     if missing:
