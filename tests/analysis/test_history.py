@@ -218,6 +218,9 @@ def test_a_task_of_no_duration_has_shares_without_nan() -> None:
         ([{"task_id": "x"}], "got dict at position 0"),
         (record("a-1"), "put it into a list"),
         (b"{}", "put it into a list"),
+        (None, "expected a list of records, .* got NoneType"),
+        (7, "expected a list of records, .* got int"),
+        (history_frame([]), "expected a list of records, .* got DataFrame"),
         ([record("a-1").to_json().replace(b"2027-01-15T08", b"yesterday")], "ISO 8601"),
     ],
 )

@@ -244,6 +244,37 @@ def test_nothing_is_not_plotted(
         plot(frame)
 
 
+@pytest.mark.parametrize("plot", [plot_predicted_actual, plot_error_by_progress, plot_calibration])
+def test_what_is_no_frame_of_predictions_is_refused(plot: Callable[[object], object]) -> None:
+    for given in (STAGES_FRAME, RECORDS, None):
+        with pytest.raises(UsageError, match="expected what accuracy_frame gives"):
+            plot(given)
+
+
+def test_what_is_no_frame_of_stages_is_refused() -> None:
+    for given in (ACCURACY, RECORDS, None):
+        with pytest.raises(UsageError, match="expected what stages_frame gives"):
+            plot_durations(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("template_id", ["clips", ["clip"], 3])
+def test_a_template_that_is_not_there_is_refused_with_those_that_are(template_id: object) -> None:
+    with pytest.raises(UsageError, match=r"template of the frame, such as .*portrait.*; got"):
+        plot_durations(STAGES_FRAME, template_id=template_id)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [0.3, 25, "0.25"])
+def test_a_share_at_which_nothing_is_kept_is_refused(share: object) -> None:
+    with pytest.raises(UsageError, match=r"expected share= as one of 0.0, 0.1, 0.25"):
+        plot_predicted_actual(ACCURACY, share=share)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("max_points", [0, -1])
+def test_a_sample_without_points_is_refused(max_points: int) -> None:
+    with pytest.raises(UsageError, match="expected max_points= of 1 or more"):
+        plot_predicted_actual(ACCURACY, max_points=max_points)
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [(0.004, "4 ms"), (0.5, "0.5 s"), (42.0, "42 s"), (60.0, "1 min"), (186.0, "3.1 min"), (7_200.0, "2 h")],

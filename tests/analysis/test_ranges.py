@@ -76,7 +76,9 @@ def test_of_nothing_nothing_was_measured() -> None:
     assert calibration(accuracy_frame([]), []).columns.tolist() == curve.columns.tolist()
 
 
-@pytest.mark.parametrize("levels", [[0.0], [1.0], [0.5, 80], [float("nan")], 0.5])
+@pytest.mark.parametrize(
+    "levels", [[0.0], [1.0], [0.5, 80], [float("nan")], 0.5, "half", ["half"], [0.5, None], None]
+)
 def test_what_is_no_level_is_refused(levels: object) -> None:
-    with pytest.raises(UsageError, match="expected levels between 0 and 1"):
+    with pytest.raises(UsageError, match="expected a list of levels between 0 and 1"):
         calibration(accuracy_frame([]), levels)  # type: ignore[arg-type]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from headway.analysis import accuracy_frame, calibration, drift, summarize, wilson_interval
+from headway.analysis import (
+    accuracy_frame,
+    calibration,
+    drift,
+    history_frame,
+    summarize,
+    wilson_interval,
+)
 from headway.errors import UsageError
 from headway.records import TaskHistory
 from tests.analysis.records import T0, record, told
@@ -155,7 +163,7 @@ def test_drift_goes_by_numbers_of_tasks() -> None:
     assert frame.index[1] == pd.Timestamp(T0 + 3 * DAY_S + 100, unit="s", tz="UTC")
 
 
-@pytest.mark.parametrize("window", ["often", 0, -1, None, 1.5])
+@pytest.mark.parametrize("window", ["often", "0D", "-1D", "1ME", "", 0, -1, True, None, 1.5])
 def test_what_is_no_window_is_refused(window: object) -> None:
     with pytest.raises(UsageError, match="expected a window"):
         drift(accuracy_frame(four_tasks()), window)  # type: ignore[arg-type]
@@ -164,8 +172,25 @@ def test_what_is_no_window_is_refused(window: object) -> None:
 def test_frames_of_other_columns_are_refused() -> None:
     with pytest.raises(UsageError, match="with the columns colour"):
         summarize(accuracy_frame(four_tasks()), by="colour")
-    with pytest.raises(UsageError, match="expected what accuracy_frame gives"):
-        drift(pd.DataFrame({"x": [1]}))
+    for figures in (summarize, drift, calibration):
+        with pytest.raises(UsageError, match=r"expected what accuracy_frame gives, with the columns .*low_s"):
+            figures(history_frame(four_tasks()))
+        with pytest.raises(UsageError, match="expected what accuracy_frame gives, got list"):
+            figures(four_tasks())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", [3, ["share", 3], accuracy_frame([])["device"], {"share": 1}])
+def test_what_is_no_name_of_a_column_is_refused(by: object) -> None:
+    with pytest.raises(UsageError, match="expected by= as the name of a column or a list of names"):
+        summarize(accuracy_frame(four_tasks()), by=by)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["task", "within_20", "coverage", "tasks"])
+def test_a_column_of_ones_own_groups_by_its_own_values(name: str) -> None:
+    frame = accuracy_frame(four_tasks())
+    figures = summarize(frame.assign(**{name: frame["task_id"] == frame["task_id"].iloc[0]}), by=name)
+    assert figures.index.tolist() == [False, True]
+    assert figures["predictions"].tolist() == [6, 2]
 
 
 def test_each_attempt_of_a_task_is_a_run_of_its_own() -> None:
@@ -179,6 +204,16 @@ def test_each_attempt_of_a_task_is_a_run_of_its_own() -> None:
     assert summarize(frame)["tasks"].tolist() == [4]
     assert calibration(frame, [0.8])["tasks"].tolist() == [4]
     assert drift(frame, 3)["tasks"].tolist() == [3, 1]
+
+
+def test_a_frame_that_pandas_wrote_to_csv_and_read_again_has_the_same_figures() -> None:
+    frame = accuracy_frame(four_tasks())
+    read = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    pd.testing.assert_frame_equal(summarize(read, by="share"), summarize(frame, by="share"))
+    for window in ("1D", 3):
+        pd.testing.assert_frame_equal(drift(read, window), drift(frame, window))
+    with pytest.raises(UsageError, match="expected times in the column finished_at"):
+        drift(frame.assign(finished_at="yesterday"))
 
 
 def test_groups_add_up_to_all() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from headway.errors import UsageError
 from headway.models import TaskStatus
 
 #: The dtype of every time in a frame.
-TIME_DTYPE = "datetime64[us, UTC]"
+TIME_DTYPE: Final = "datetime64[us, UTC]"
 #: The same in numpy, which knows no time zones: UTC by agreement.
 TIME_UNIT = "datetime64[us]"
 
@@ -148,6 +148,33 @@ def number_runs(frame: pd.DataFrame) -> Ints:
 def count_runs(frame: pd.DataFrame) -> int:
     """Count the runs that the rows of a frame are of."""
     return int(number_runs(frame).max(initial=-1)) + 1
+
+
+def check_columns(frame: object, needed: Iterable[str], *, made_by: str) -> None:
+    """Refuse what is no frame of this package, or one that has lost columns.
+
+    Parameters
+    ----------
+    frame
+        What was given.
+    needed
+        The columns that it must have.
+    made_by
+        The function that makes such frames.
+
+    Raises
+    ------
+    UsageError
+        When it is no frame, or columns are missing.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError(f"expected what {made_by} gives, got {type(frame).__name__}; call {made_by} with it")
+    missing = [str(name) for name in dict.fromkeys(needed) if name not in frame.columns]
+    if missing:
+        raise UsageError(
+            f"expected what {made_by} gives, with the columns {', '.join(missing)}; "
+            f"got the columns {', '.join(map(str, frame.columns))}"
+        )
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:

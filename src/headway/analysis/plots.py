@@ -9,11 +9,13 @@ import pandas as pd
 
 from headway.analysis import drawing
 from headway.analysis.accuracy import WITHIN
-from headway.analysis.columns import count_runs, number_runs
+from headway.analysis.columns import check_columns, count_runs, number_runs
 from headway.analysis.drawing import BLUE, ORANGE, QUIET, STAGE_COLOURS
 from headway.analysis.ranges import TOLD_LEVEL, calibration
 from headway.analysis.requirements import require
-from headway.analysis.summaries import summarize
+from headway.analysis.summaries import check_accuracy, summarize
+from headway.errors import UsageError
+from headway.records import ASKED_AT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +32,8 @@ LEAST_SMOOTHED = 9
 HALFWAY = 0.5
 LABEL_HEIGHT = 0.055  # of the axes: a line of small text in the figures that are made here
 MAX_LINES = len(STAGE_COLOURS)
+# The columns of a stages frame that are drawn.
+STAGE_COLUMNS = ("task_id", "template_id", "finished_at", "stage", "position", "duration_s", "status")
 
 
 def plot_predicted_actual(
@@ -48,7 +52,7 @@ def plot_predicted_actual(
     share
         Draw only what was said at this share of the tasks' duration, one of `headway.records.ASKED_AT`.
     max_points
-        Draw a sample of this size at most; the title counts all.
+        Draw a sample of this size at most, 1 or more; the title counts all.
     ax
         Axes to draw on, else a new figure's.
 
@@ -59,10 +63,15 @@ def plot_predicted_actual(
     Raises
     ------
     UsageError
-        When there is nothing to plot.
+        When there is nothing to plot, or an argument is not one.
     ImportError
         When matplotlib is not installed.
     """
+    check_accuracy(accuracy, "elapsed_s", "share")
+    if share is not None and share not in ASKED_AT:
+        raise UsageError(f"expected share= as one of {', '.join(map(str, ASKED_AT))}, got {share!r}")
+    if max_points < 1:
+        raise UsageError(f"expected max_points= of 1 or more, got {max_points!r}")
     rows = accuracy if share is None else accuracy[accuracy["share"] == share]
     rows = rows[rows["total_s"] > 0]
     drawing.check_rows(rows, "predictions")
@@ -131,6 +140,7 @@ def plot_error_by_progress(accuracy: pd.DataFrame, *, ax: Axes | None = None) ->
     ImportError
         When matplotlib is not installed.
     """
+    check_accuracy(accuracy, "share")
     rows = accuracy[accuracy["share"].notna() & np.isfinite(accuracy["error"])]
     drawing.check_rows(rows, "predictions that were kept for a share")
     figures = summarize(rows, by="share")
@@ -196,6 +206,7 @@ def plot_calibration(accuracy: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ImportError
         When matplotlib is not installed.
     """
+    check_accuracy(accuracy)
     drawing.check_rows(accuracy, "predictions")
     curve, told = calibration(accuracy, CURVE_LEVELS), calibration(accuracy, [TOLD_LEVEL]).iloc[0]
     ax = drawing.new_axes(ax, drawing.SQUARE_SIZE)
@@ -254,11 +265,17 @@ def plot_durations(stages: pd.DataFrame, *, template_id: str | None = None, ax: 
     Raises
     ------
     UsageError
-        When there is nothing to plot.
+        When there is nothing to plot, or the frame has no such template.
     ImportError
         When matplotlib is not installed.
     """
-    rows = stages if template_id is None else stages[stages["template_id"] == template_id]
+    check_columns(stages, STAGE_COLUMNS, made_by="stages_frame")
+    rows = stages if template_id is None else stages[stages["template_id"] == str(template_id)]
+    if len(stages) and not len(rows):
+        known = ", ".join(map(str, stages["template_id"].unique()[:MAX_LINES]))
+        raise UsageError(
+            f"expected template_id= as a template of the frame, such as {known}; got {template_id!r}"
+        )
     drawing.check_rows(rows, "stages")
     runs = number_runs(rows)
     is_bad = rows["status"].isin(["failed", "pending", "in_progress"]).to_numpy()

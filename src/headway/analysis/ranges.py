@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from headway.analysis.columns import Floats, count_runs, ratio
-from headway.analysis.summaries import wilson_interval
+from headway.analysis.summaries import check_accuracy, wilson_interval
 from headway.errors import UsageError
 
 #: The shares at which `calibration` compares, unless told otherwise.
@@ -51,7 +51,7 @@ def calibration(accuracy: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.
     Raises
     ------
     UsageError
-        When a level is not between 0 and 1.
+        When a level is not between 0 and 1, or a column is missing.
 
     Notes
     -----
@@ -64,9 +64,13 @@ def calibration(accuracy: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.
     So the measured share at the level 0.8 is that of the ranges that viewers were shown; at other levels it
     also tests this shape. Times below 1 ms count as 1 ms.
     """
-    nominal = np.asarray(levels, np.float64)
+    check_accuracy(accuracy)
+    try:
+        nominal = np.asarray(levels, np.float64)
+    except (TypeError, ValueError):
+        nominal = np.array(np.nan)
     if nominal.ndim != 1 or not np.all((nominal > 0) & (nominal < 1)):
-        raise UsageError(f"expected levels between 0 and 1, got {levels!r}")
+        raise UsageError(f"expected a list of levels between 0 and 1, got {levels!r}")
     normal = NormalDist()
     reach = [normal.inv_cdf((1 + level) / 2) / normal.inv_cdf((1 + TOLD_LEVEL) / 2) for level in nominal]
     distance = np.sort(half_widths_off(accuracy))

@@ -91,6 +91,11 @@ def _read(records: Records, kind: type[Part]) -> Iterator[Any]:
     decode = msgspec.json.Decoder(kind).decode
     if isinstance(records, (bytes, str, TaskHistory)):
         raise UsageError(f"expected a list of records, got one {type(records).__name__}; put it into a list")
+    if not isinstance(records, Iterable) or hasattr(records, "columns"):
+        raise UsageError(
+            f"expected a list of records, as ProgressTracker.read_history and read_parquet give them, got "
+            f"{type(records).__name__}"
+        )
     for position, record in enumerate(records):
         if isinstance(record, TaskHistory):
             yield record

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from pandas.tseries.frequencies import to_offset
 
-from headway.analysis.columns import TIME_DTYPE, Floats, number_runs, ratio
+from headway.analysis.columns import TIME_DTYPE, Floats, check_columns, number_runs, ratio
 from headway.errors import UsageError
 
 # The mean of relative losses stops here, so that one outlier cannot carry it (as in the replay of traces
@@ -22,6 +24,11 @@ CONFIDENCE = 0.95
 FIGURES = (
     "tasks", "predictions", "within_20", "within_20_low", "within_20_high", "median_error",
     "median_left_error", "coverage", "coverage_low", "coverage_high", "median_width", "pinball",
+)  # fmt: skip
+# The columns of an accuracy frame that the figures are made of.
+NEEDED = (
+    "task_id", "finished_at", "is_within_20", "error", "is_covered", "width", "low_s", "median_s", "high_s",
+    "left_s", "total_s",
 )  # fmt: skip
 #: What `drift` accepts as a window: a pandas frequency such as ``"1D"``, or a number of tasks.
 Window = str | int
@@ -66,7 +73,7 @@ def summarize(accuracy: pd.DataFrame, by: str | Sequence[str] | None = None) -> 
     Raises
     ------
     UsageError
-        When a column is missing.
+        When a column is missing, or `by` is no name.
 
     Notes
     -----
@@ -77,12 +84,11 @@ def summarize(accuracy: pd.DataFrame, by: str | Sequence[str] | None = None) -> 
     ``max(q (t - v), (q - 1) (t - v))``; here the losses of the three quantiles are added, divided by the
     task's total, capped at 10, and averaged.
     """
-    keys = [by] if isinstance(by, str) else list(by or ())
-    _check_columns(accuracy, keys)
+    keys = _parse_keys(by)
+    check_accuracy(accuracy, *keys)
     kept = accuracy.dropna(subset=[key for key in keys if key in ("share", "stage")])
     measured = pd.DataFrame(
         {
-            **{key: kept[key] for key in keys},
             "task": number_runs(kept),
             "within_20": kept["is_within_20"].astype(np.float64),
             "median_error": kept["error"].abs(),
@@ -90,12 +96,13 @@ def summarize(accuracy: pd.DataFrame, by: str | Sequence[str] | None = None) -> 
             "coverage": kept["is_covered"].astype(np.float64),
             "median_width": kept["width"],
             "pinball": pinball_loss(kept),
-        }
+        },
+        index=kept.index,
     )
     if not keys:
         return _figures(measured.groupby(np.zeros(len(measured), np.int8)), pd.RangeIndex(1))
-    grouped = measured.groupby(keys if len(keys) > 1 else keys[0], observed=True, dropna=False)
-    return _figures(grouped)
+    groups = [kept[key] for key in keys]
+    return _figures(measured.groupby(groups if len(keys) > 1 else groups[0], observed=True, dropna=False))
 
 
 def drift(accuracy: pd.DataFrame, window: Window = "1D") -> pd.DataFrame:
@@ -120,19 +127,24 @@ def drift(accuracy: pd.DataFrame, window: Window = "1D") -> pd.DataFrame:
     UsageError
         When the window is not one, or a column is missing.
     """
-    _check_columns(accuracy, ["finished_at"])
-    finished = accuracy["finished_at"]
-    if isinstance(window, str):
-        try:
+    check_accuracy(accuracy)
+    try:  # times are texts in a frame that was read from CSV
+        finished = pd.to_datetime(accuracy["finished_at"], utc=True, format="ISO8601")
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected times in the column finished_at: {error}") from error
+    accuracy = accuracy.assign(finished_at=finished)
+    began: pd.Series[pd.Timestamp]
+    try:
+        if isinstance(window, Integral) and not isinstance(window, bool) and window > 0:
+            began = _window_of_tasks(accuracy, int(window))
+        elif isinstance(window, str) and to_offset(window).n > 0:
             began = finished.dt.floor(window)
-        except ValueError as error:
-            raise UsageError(
-                f'expected a window such as "1D" or "6h", or a number of tasks, got {window!r}'
-            ) from error
-    elif isinstance(window, int) and window > 0:
-        began = _window_of_tasks(accuracy, window)
-    else:
-        raise UsageError(f'expected a window such as "1D" or "6h", or a number of tasks, got {window!r}')
+        else:
+            raise ValueError(window)
+    except ValueError as error:
+        raise UsageError(
+            f'expected a window such as "1D" or "6h", or a number of tasks, got {window!r}'
+        ) from error
     return summarize(accuracy.assign(began_at=began.astype(TIME_DTYPE)), by="began_at")
 
 
@@ -163,6 +175,17 @@ def wilson_interval(share: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats
         centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
+def check_accuracy(accuracy: object, *more: str) -> None:
+    """Refuse what `accuracy_frame` has not made, or what has lost columns that figures need.
+
+    Raises
+    ------
+    UsageError
+        When it is no frame, or columns are missing; `more` of them may be asked for.
+    """
+    check_columns(accuracy, (*NEEDED, *more), made_by="accuracy_frame")
 
 
 def pinball_loss(accuracy: pd.DataFrame) -> Floats:
@@ -201,14 +224,8 @@ def _window_of_tasks(accuracy: pd.DataFrame, size: int) -> pd.Series[pd.Timestam
     return pd.Series(finished[order][place[task]], index=accuracy.index)
 
 
-def _check_columns(accuracy: pd.DataFrame, keys: Sequence[str]) -> None:
-    needed = (
-        "task_id", "finished_at", "is_within_20", "error", "is_covered", "width", "median_s", "left_s",
-        "total_s", *keys,
-    )  # fmt: skip
-    missing = [str(name) for name in needed if name not in accuracy.columns]
-    if missing:
-        raise UsageError(
-            f"expected what accuracy_frame gives, with the columns {', '.join(missing)}; "
-            f"got the columns {', '.join(map(str, accuracy.columns))}"
-        )
+def _parse_keys(by: object) -> list[str]:
+    keys = [by] if isinstance(by, str) else [] if by is None else by
+    if not isinstance(keys, Sequence) or not all(isinstance(key, str) for key in keys):
+        raise UsageError(f"expected by= as the name of a column or a list of names, got {by!r:.80}")
+    return list(keys)
