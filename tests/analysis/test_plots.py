@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 
 from headway.analysis import (
     accuracy_frame,
@@ -167,6 +168,40 @@ def test_durations_are_those_of_each_attempt_that_ended_well() -> None:
     assert any("3 tasks, 30 s at the median" in text.get_text() for text in ax.texts)
 
 
+def test_names_of_any_characters_are_drawn_as_they_are_and_long_ones_shortened() -> None:
+    tasks = [
+        record(
+            f"t-{index}",
+            at=100.0 * index,
+            template_id=f"{'a-workflow-of-many-words-' * 3}$x_{index % 2} \\frac$",
+            stages=(StageRecord(id="$\\sum$", duration_s=30.0),),
+        )
+        for index in range(6)
+    ]
+    frame = stages_frame(tasks)
+    for ax in (plot_durations(frame), plot_durations(frame, template_id=tasks[0].template_id)):
+        ax.figure.canvas.draw()
+        assert "a-workflow-…-$x_0 \\frac$" in title(ax)
+        assert len(title(ax)) < 80
+        assert not any(text.get_parse_math() for text in ax.texts if "$" in text.get_text())
+
+
+def test_of_many_tasks_a_sample_is_drawn_and_all_are_counted() -> None:
+    count = 5_000
+    stages = (StageRecord(id="load", duration_s=10.0), StageRecord(id="generation", duration_s=30.0))
+    tasks = [
+        record(f"t-{index}", at=100.0 * index, template_id=f"kind-{index % 2}", stages=stages)
+        for index in range(count)
+    ]
+    frame = stages_frame(tasks)
+    for ax, of in ((plot_durations(frame), count), (plot_durations(frame, template_id="kind-0"), count // 2)):
+        said = next(text.get_text() for text in ax.texts if "running medians" in text.get_text())
+        dots = sum(len(part.get_offsets()) for part in ax.collections if isinstance(part, PathCollection))
+        assert dots <= 2_000
+        assert f"{of:,} tasks" in said
+        assert f"{dots:,} drawn" in said
+
+
 def test_durations_of_several_templates_are_lines() -> None:
     tasks = [
         record(
@@ -178,7 +213,8 @@ def test_durations_of_several_templates_are_lines() -> None:
         for index in range(240)
     ]
     ax = plot_durations(stages_frame(tasks))
-    assert any("4 rarer templates left out" in text.get_text() for text in ax.texts)
+    (said,) = [text.get_text() for text in ax.texts if "4 rarer templates left out" in text.get_text()]
+    assert said.startswith("160 tasks"), "those of the templates that are drawn"
     assert len(ax.lines) == 8
 
 
@@ -220,6 +256,22 @@ def test_a_single_task_can_be_drawn() -> None:
     ax = plot_durations(stages_frame([record("a-1", stages=stages)]))
     ax.figure.canvas.draw()
     assert title(ax) == "a is 100 % of portrait's time"
+    (area,) = [part for part in ax.collections if not isinstance(part, PathCollection)]
+    assert area.get_window_extent().width > 50, "it can be seen"
+
+
+def test_a_single_task_of_each_of_several_templates_can_be_seen() -> None:
+    stages = (StageRecord(id="a", duration_s=4.0),)
+    ax = plot_durations(stages_frame([record(name, template_id=name, stages=stages) for name in "ab"]))
+    assert [line.get_marker() for line in ax.lines] == ["o", "o"]
+
+
+def test_the_figure_of_ranges_that_always_held_does_not_stand_in_the_title() -> None:
+    frame = accuracy_frame([record("a-1", predictions=(told(0.0, 50.0, 100.0, 150.0, share=0.0),))])
+    ax = plot_calibration(frame)
+    ax.figure.canvas.draw()
+    (figure,) = [text for text in ax.texts if text.get_text() == "100 %"]
+    assert figure.get_window_extent().y1 < ax.get_window_extent().y1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ BLUE = "#2f86c4"
 ORANGE = "#d9662b"
 STAGE_COLOURS = ("#9a9fa6", "#d69a2d", "#2f86c4", "#2a9d7c", "#c46fa0", "#7b6fd0", "#5fa8d9", "#d9662b")
 QUIET = 0.65  # opacity of text and lines that stand back, in the text's own colour
+MOST_NAME_CHARS = 24  # of a name in a plot: two of them fit into a title
 FIGURE_SIZE = (6.4, 4.4)  # inches: half of a wide notebook, or a column of a slide
 SQUARE_SIZE = (5.2, 5.4)
 
@@ -47,12 +48,20 @@ def new_axes(ax: Axes | None, size: tuple[float, float] = FIGURE_SIZE) -> Axes:
 
 
 def say_title(ax: Axes, finding: str, detail: str) -> None:
-    """Write the finding, and under it quietly what it rests on."""
-    ax.set_title(finding, loc="left", fontweight="bold", pad=24)
+    """Write the finding, and under it quietly what it rests on; names in it may hold any character."""
+    ax.set_title(finding, loc="left", fontweight="bold", pad=24, parse_math=False)
     ax.annotate(
         detail, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", fontsize="small",
         va="bottom", alpha=QUIET + 0.1,
     )  # fmt: skip
+
+
+def name_text(name: str) -> str:
+    """Shorten a name in its middle: templates often differ at their ends."""
+    if len(name) <= MOST_NAME_CHARS:
+        return name
+    half = MOST_NAME_CHARS // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
 
 
 def text_colour() -> Any:

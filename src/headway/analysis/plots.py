@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from headway.records import ASKED_AT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Rows = TypeVar("Rows", pd.DataFrame, "pd.Series[float]")
+
 # More points than this cover each other; which are drawn is fixed, so that a plot can be made again.
 MAX_POINTS = 2_000
 SEED = 0
@@ -31,6 +33,10 @@ SMOOTH_SHARE = 0.1
 LEAST_SMOOTHED = 9
 HALFWAY = 0.5
 LABEL_HEIGHT = 0.055  # of the axes: a line of small text in the figures that are made here
+# The running median of more tasks is that of so many, evenly taken: a million would take 20 s.
+MAX_SMOOTHED = 20_000
+# Where all tasks finished at one moment, their areas are drawn this far to both sides of it.
+LONE_REACH = pd.Timedelta(hours=6)
 MAX_LINES = len(STAGE_COLOURS)
 # The columns of a stages frame that are drawn.
 STAGE_COLUMNS = ("task_id", "template_id", "finished_at", "stage", "position", "duration_s", "status")
@@ -111,7 +117,7 @@ def plot_predicted_actual(
         f"{drawing.percent(figures['within_20'])} of {drawing.count_text(len(rows), 'prediction')} "
         "within 20 %",
         f"{drawing.count_text(int(figures['tasks']), 'task')}{when}, 95 % interval {interval}; "
-        "lines: 80 % ranges" + (f"; {len(shown):,} drawn" if len(shown) < len(rows) else ""),
+        f"lines: 80 % ranges{_drawn_text(len(shown), len(rows))}",
     )
     return ax
 
@@ -222,7 +228,13 @@ def plot_calibration(accuracy: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot([0, x], [y, y], color=ORANGE, linewidth=0.9, linestyle=(0, (3, 3)))
     ax.plot(x, y, color=ORANGE, marker="o", markersize=7)
     ax.annotate(
-        f"{y:.0f} %", (x, y), (-10, 8), textcoords="offset points", ha="right", va="bottom", fontweight="bold"
+        f"{y:.0f} %",
+        (x, y),
+        (-10, 8 if y < 90 else -8),  # not into the title
+        textcoords="offset points",
+        ha="right",
+        va="bottom" if y < 90 else "top",
+        fontweight="bold",
     )
     ax.annotate(
         "too narrow", (0.76, 0.05), xycoords="axes fraction", ha="right", alpha=QUIET, fontsize="small"
@@ -247,7 +259,8 @@ def plot_calibration(accuracy: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def plot_durations(stages: pd.DataFrame, *, template_id: str | None = None, ax: Axes | None = None) -> Axes:
     """Plot how long tasks took over time: a template's stages stacked, or several templates as lines.
 
-    Both are running medians over tasks whose stages all ended well and took some time; dots are the tasks.
+    Both are running medians over tasks whose stages all ended well and took some time; dots are the tasks, of
+    many a sample.
 
     Parameters
     ----------
@@ -303,9 +316,14 @@ def _draw_stages(ax: Axes, rows: pd.DataFrame, template: str) -> None:
     middle = float(total.median())
     size, unit = drawing.unit_of(middle)
     smooth = _smooth(table) / size
+    times, heights = smooth.index, smooth.to_numpy().T
+    if times[0] == times[-1]:
+        times = pd.DatetimeIndex([times[0] - LONE_REACH, times[0] + LONE_REACH])
+        heights = np.repeat(heights[:, -1:], 2, axis=1)
     colours = [STAGE_COLOURS[place % len(STAGE_COLOURS)] for place in range(table.shape[1])]
-    ax.stackplot(smooth.index, smooth.to_numpy().T, colors=colours, alpha=0.85, linewidth=0)
-    ax.scatter(total.index, total / size, s=5, color=drawing.text_colour(), alpha=0.35, linewidths=0)
+    ax.stackplot(times, heights, colors=colours, alpha=0.85, linewidth=0)
+    shown = _thin(total, MAX_POINTS)
+    ax.scatter(shown.index, shown / size, s=5, color=drawing.text_colour(), alpha=0.35, linewidths=0)
     ax.set_ylim(0, max(float(total.quantile(0.99)) / size, float(smooth.sum(axis="columns").max())) * 1.1)
     last = smooth.iloc[-1].to_numpy()
     _label_ends(ax, list(np.cumsum(last) - last / 2), list(table), colours)
@@ -313,21 +331,25 @@ def _draw_stages(ax: Axes, rows: pd.DataFrame, template: str) -> None:
     share = table.sum() / max(float(total.sum()), 1e-9)
     drawing.say_title(
         ax,
-        f"{share.idxmax()} is {drawing.percent(float(share.max()))} of {template}'s time",
+        f"{drawing.name_text(str(share.idxmax()))} is {drawing.percent(float(share.max()))} of "
+        f"{drawing.name_text(template)}'s time",
         f"{drawing.count_text(len(table), 'task')}, {drawing.time_text(middle)} at the median; "
-        "areas: running medians, dots: tasks",
+        f"areas: running medians, dots: tasks{_drawn_text(len(shown), len(table))}",
     )
 
 
 def _draw_templates(ax: Axes, rows: pd.DataFrame, templates: list[str]) -> None:
-    table = _seconds_of(rows, "template_id")[templates[:MAX_LINES]]
+    table = _seconds_of(rows, "template_id")[templates[:MAX_LINES]].dropna(how="all")
     drawing.scale_log_times(ax, float(np.nanmin(table)), float(np.nanmax(table)), axes="y")
-    lasts, colours = [], []
+    lasts, colours, drawn = [], [], 0
     for place, name in enumerate(table):
         total, colour = table[name].dropna(), STAGE_COLOURS[(place + 2) % len(STAGE_COLOURS)]
         line = _smooth(total.to_frame()).iloc[:, 0]
-        ax.scatter(total.index, total, s=5, color=colour, alpha=0.35, linewidths=0)
-        ax.plot(line.index, line, color=colour, linewidth=2)
+        shown = _thin(total, MAX_POINTS // table.shape[1])
+        drawn += len(shown)
+        ax.scatter(shown.index, shown, s=5, color=colour, alpha=0.35, linewidths=0)
+        marker = "o" if len(line) == 1 else None
+        ax.plot(line.index, line, color=colour, linewidth=2, marker=marker, markersize=5)
         lasts.append(float(line.iloc[-1]))
         colours.append(colour)
     _label_ends(ax, lasts, list(table), colours)
@@ -337,9 +359,10 @@ def _draw_templates(ax: Axes, rows: pd.DataFrame, templates: list[str]) -> None:
     left_out = f"; {rarer} rarer templates left out" if rarer else ""
     drawing.say_title(
         ax,
-        f"{medians.idxmax()} takes {drawing.time_text(float(medians.max()))}, "
-        f"{medians.idxmin()} {drawing.time_text(float(medians.min()))}",
-        f"{drawing.count_text(len(table), 'task')}; lines: running medians, dots: tasks{left_out}",
+        f"{drawing.name_text(str(medians.idxmax()))} takes {drawing.time_text(float(medians.max()))}, "
+        f"{drawing.name_text(str(medians.idxmin()))} {drawing.time_text(float(medians.min()))}",
+        f"{drawing.count_text(len(table), 'task')}; lines: running medians, dots: tasks"
+        f"{_drawn_text(drawn, len(table))}{left_out}",
     )
 
 
@@ -353,8 +376,14 @@ def _seconds_of(rows: pd.DataFrame, columns: str) -> pd.DataFrame:
 
 
 def _smooth(table: pd.DataFrame) -> pd.DataFrame:
+    table = _thin(table, MAX_SMOOTHED)
     window = max(LEAST_SMOOTHED, round(SMOOTH_SHARE * len(table)))
     return table.rolling(window, min_periods=1, center=True).median()
+
+
+def _thin(rows: Rows, most: int) -> Rows:
+    """Take every second, third … row, so that at most so many are left."""
+    return rows.iloc[:: -(-len(rows) // most) or 1]
 
 
 def _label_ends(ax: Axes, heights: list[float], names: list[Any], colours: list[str]) -> None:
@@ -365,7 +394,7 @@ def _label_ends(ax: Axes, heights: list[float], names: list[Any], colours: list[
     for place, name, colour in sorted(zip(places, names, colours, strict=True), key=lambda label: label[0]):
         below = max(place, below + LABEL_HEIGHT)
         ax.annotate(
-            str(name),
+            drawing.name_text(str(name)),
             (1, below),
             (6, 0),
             xycoords="axes fraction",
@@ -375,6 +404,7 @@ def _label_ends(ax: Axes, heights: list[float], names: list[Any], colours: list[
             fontsize="small",
             fontweight="bold",
             annotation_clip=False,
+            parse_math=False,
         )
 
 
@@ -386,6 +416,10 @@ def _set_dates(ax: Axes, first: pd.Timestamp, last: pd.Timestamp) -> None:
     locator = dates.AutoDateLocator(maxticks=7)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+
+
+def _drawn_text(drawn: int, of: int) -> str:
+    return f"; {drawn:,} drawn" if drawn < of else ""
 
 
 def _within_sentence(within: pd.Series[float]) -> str:
