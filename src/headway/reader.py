@@ -210,8 +210,8 @@ class TaskReader:
     async def read_history(self, template_ids: Collection[str] | None = None) -> list[bytes]:
         """Read the records of tasks that are over, as JSON: of some templates, or of all.
 
-        Of a template the newest 300 are kept, of 200 templates. The order is that of the ends within a
-        template; what was stored twice is there once.
+        Of a template the newest 300 are kept, of 200 templates. Within a template the order is that in which
+        they were stored; what was stored twice is there once.
 
         Raises
         ------

@@ -81,6 +81,18 @@ def test_the_oldest_records_and_templates_leave_first(
     assert not redis.exists(keys.history("t"))
 
 
+def test_a_record_that_comes_late_makes_its_template_no_older(open_tracker: OpenTracker) -> None:
+    async def run() -> None:
+        async with open_tracker() as tracker:
+            await tracker.store.history.add([record("a", "t", at=3_000.0), record("b", "t", at=1_000.0)])
+            await tracker.store.history.add([record("c", "u", at=2_000.0)])
+            assert await tracker.store.history.templates() == ["t", "u"]
+            await tracker.record_completion(record("d", "t", at=1_500.0))
+            assert await tracker.store.history.templates() == ["t", "u"]
+
+    asyncio.run(run())
+
+
 def test_the_tracker_records_the_tasks_that_it_ends_and_no_others(open_tracker: OpenTracker) -> None:
     async def run() -> None:
         async with open_tracker() as tracker:

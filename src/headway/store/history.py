@@ -55,10 +55,12 @@ class HistoryStore:
             ]
         )
         # After the records, so that a template in the index has some.
-        newest = {record.template_id: float(record.finished_at) for record in records}
+        in_order = sorted(records, key=lambda record: record.finished_at)
+        newest = {record.template_id: float(record.finished_at) for record in in_order}
         entries = [part for template_id, at in newest.items() for part in (at, template_id)]
+        # GT: a record that comes late, or from a file, makes its template no older.
         _, count = await self._commands.run(
-            [("ZADD", keys.HISTORY_INDEX, *entries), ("ZCARD", keys.HISTORY_INDEX)]
+            [("ZADD", keys.HISTORY_INDEX, "GT", *entries), ("ZCARD", keys.HISTORY_INDEX)]
         )
         if int(count) > KEPT_TEMPLATES:
             await self._drop_oldest(int(count) - KEPT_TEMPLATES)
