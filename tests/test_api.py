@@ -122,6 +122,23 @@ class TestHistory:
     def test_rows_of_something_else_are_refused(self) -> None:
         with pytest.raises(UsageError, match="expected by to be one of task, stage, got 'day'"):
             headway.history(by="day")
+        with pytest.raises(UsageError, match=r'expected params= with by="task" only'):
+            headway.history(by="stage", params="columns")
+
+    @pytest.mark.parametrize("template_id", [7, [7], b"portrait", iter(["portrait"])])
+    def test_what_is_no_template_is_refused(self, template_id: Any) -> None:
+        for frame in (headway.history, headway.accuracy):
+            with pytest.raises(UsageError, match="expected template_id= as a text or a collection of texts"):
+                frame(template_id)
+
+    def test_parameters_can_be_columns(self) -> None:
+        for seed in (2**63, 3):
+            with headway.task("portrait", params={"seed": seed, "tags": ["a"]}, show=False) as task:
+                pass
+            task.flush()
+        frame = headway.history(["portrait"], params="columns")
+        assert frame["param_seed"].tolist() == [2**63, 3]
+        assert "param_tags" not in frame
 
 
 def test_a_new_process_knows_what_another_has_learned(start_python: Start) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headway import transitions
 from headway.checks import check_task_id
@@ -284,6 +284,7 @@ def history(
     status: Names = None,
     since: Moment | None = None,
     until: Moment | None = None,
+    params: Literal["dicts", "columns"] = "dicts",
 ) -> pd.DataFrame:
     """Return the tasks that are over, one a row; needs pandas.
 
@@ -297,6 +298,9 @@ def history(
     since, until
         Only tasks that ended at or after the one and before the other: a datetime, ISO 8601 text, or UTC
         seconds since the epoch.
+    params
+        ``"columns"`` gives each parameter a column ``param_<key>``, ``"dicts"`` one column all of them; for
+        ``by="task"`` only.
 
     Raises
     ------
@@ -307,10 +311,15 @@ def history(
     """
     from headway.analysis import history_frame, stages_frame
 
-    frames = {"task": history_frame, "stage": stages_frame}
-    if by not in frames:
-        raise UsageError(f"expected by to be one of {', '.join(frames)}, got {by!r}")
-    return frames[by](
+    if by not in ("task", "stage"):
+        raise UsageError(f"expected by to be one of task, stage, got {by!r}")
+    if by == "stage" and params != "dicts":
+        raise UsageError(
+            f'expected params= with by="task" only, got params={params!r}; merge the frames of tasks and of '
+            "stages on task_id and finished_at"
+        )
+    frame = stages_frame if by == "stage" else partial(history_frame, params=params)
+    return frame(
         _records(template_id),
         template_id=template_id,
         category=category,
@@ -349,7 +358,9 @@ def accuracy(
 
 
 def _records(template_id: Names) -> list[bytes]:
-    wanted = [template_id] if isinstance(template_id, str) else template_id
+    from headway.analysis.filters import parse_names
+
+    wanted = None if template_id is None else parse_names("template_id", template_id)
 
     async def read(tracker: ProgressTracker) -> list[bytes]:
         return await tracker.read_history(wanted)

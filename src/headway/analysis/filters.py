@@ -48,7 +48,7 @@ class Filters:
         until: Moment = None,
     ) -> None:
         asked = {"template_id": template_id, "category": category, "device": device, "status": status}
-        self._names = {name: _parse_names(name, value) for name, value in asked.items() if value is not None}
+        self._names = {name: parse_names(name, value) for name, value in asked.items() if value is not None}
         for unknown in sorted(self._names.get("status", frozenset()) - set(TaskStatus)):
             raise UsageError(f"expected a status of {', '.join(TaskStatus)}, got {unknown!r}")
         self._since = None if since is None else parse_moment("since", since)
@@ -95,7 +95,14 @@ def parse_moment(name: str, value: object) -> pd.Timestamp:
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
-def _parse_names(name: str, value: object) -> frozenset[str]:
+def parse_names(name: str, value: object) -> frozenset[str]:
+    """Read one name or several.
+
+    Raises
+    ------
+    UsageError
+        When it is no text and no collection of texts.
+    """
     values = (value,) if isinstance(value, str) else value
     if not isinstance(values, Collection) or isinstance(values, (bytes, bytearray)):
         raise UsageError(f"expected {name}= as a text or a collection of texts, got {value!r}")
