@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -203,3 +205,37 @@ def test_a_parquet_column_of_another_type_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_record_is_not_written(way: tuple[Write, Read], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="position 1"):
         way[0]([record("a-1"), b"{}"], tmp_path / "records")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("records", [None, record("a-1"), "a.csv", b"{}", history_frame([record("a-1")])])
+def test_what_is_no_list_of_records_is_not_written(
+    way: tuple[Write, Read], records: object, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="expected a list of records"):
+        way[0](records, tmp_path / "records")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(way: tuple[Write, Read], tmp_path: Path) -> None:
+    write, read = way
+    path = tmp_path / "records"
+    write([record("a-1")], path)
+    with pytest.raises(UsageError, match="position 2500"):
+        write([*(record(f"b-{index}") for index in range(2_500)), b"{}"], path)
+    assert read(path) == [record("a-1")]
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    write([*read(path), record("b-1")], link)
+    assert [known.task_id for known in read(path)] == ["a-1", "b-1"]
+    assert link.is_symlink()
+    assert {found.name for found in tmp_path.iterdir()} == {"records", "link"}
+
+
+def test_records_can_be_written_to_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as executor:
+        read = executor.submit(pipe.read_text)
+        assert write_csv([record("a-1")], pipe) == 1
+        assert read.result(timeout=10).count("a-1") == 1

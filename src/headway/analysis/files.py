@@ -7,7 +7,9 @@ here: pandas writes them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import msgspec
 
 from headway.analysis.columns import read_times
-from headway.analysis.reading import CHUNK_RECORDS, RecordPart, Records, read_chunks
+from headway.analysis.reading import CHUNK_RECORDS, RecordPart, Records, check_records, read_chunks
 from headway.analysis.requirements import require
 from headway.errors import UsageError
 from headway.models import TaskStatus
@@ -71,7 +73,7 @@ def write_parquet(records: Records, path: str | PathLike[str]) -> int:
     records
         The JSON of `headway.records.TaskHistory` values, or such values.
     path
-        The file, written over where there is one.
+        The file; one that is there is replaced once all records are written, and left alone if one cannot be.
 
     Returns
     -------
@@ -85,7 +87,8 @@ def write_parquet(records: Records, path: str | PathLike[str]) -> int:
     """
     parquet = require("pyarrow.parquet")
     schema = _schema(are_times_text=False)
-    with parquet.ParquetWriter(str(path), schema, compression="zstd") as writer:
+    records = _as_json(records)
+    with _replaced(path) as file, parquet.ParquetWriter(str(file), schema, compression="zstd") as writer:
         return _write(records, schema, writer.write_table)
 
 
@@ -112,7 +115,8 @@ def write_csv(records: Records, path: str | PathLike[str]) -> int:
     """
     csv = require("pyarrow.csv")
     schema = _schema(are_times_text=True)
-    with csv.CSVWriter(str(path), schema) as writer:
+    records = _as_json(records)
+    with _replaced(path) as file, csv.CSVWriter(str(file), schema) as writer:
         return _write(records, schema, writer.write_table)
 
 
@@ -176,10 +180,25 @@ def _schema(*, are_times_text: bool) -> Any:
     return arrow.schema(list(types.items()))
 
 
-def _write(records: Records, schema: Any, write: Callable[[Any], None]) -> int:
+@contextmanager
+def _replaced(path: str | PathLike[str]) -> Iterator[Path]:
+    """Give a file to write that takes the place of `path` when it is written, and goes when that failed."""
+    final = Path(path).resolve()
+    if final.exists() and not final.is_file():  # a pipe, /dev/stdout
+        yield final
+        return
+    part = final.with_name(f".{final.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(final)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(records: Iterator[bytes], schema: Any, write: Callable[[Any], None]) -> int:
     arrow, count = require("pyarrow"), 0
     are_times_text = schema.field("finished_at").type == arrow.string()
-    for chunk in read_chunks(_as_json(records), _RawRecord):
+    for chunk in read_chunks(records, _RawRecord):
         columns: dict[str, Any] = {name: list(map(attrgetter(name), chunk)) for name in COLUMNS}
         for name in PARTS:
             texts = [bytes(part) for part in columns[name]]
@@ -192,8 +211,8 @@ def _write(records: Records, schema: Any, write: Callable[[Any], None]) -> int:
 
 
 def _as_json(records: Records) -> Iterator[bytes]:
-    for record in records:
-        yield record.to_json() if isinstance(record, TaskHistory) else record
+    check_records(records)
+    return (record.to_json() if isinstance(record, TaskHistory) else record for record in records)
 
 
 def _check_columns(path: str | PathLike[str], names: list[str]) -> None:

@@ -87,15 +87,27 @@ def read_chunks(records: Records, kind: type[Part]) -> Iterator[list[Part]]:
         yield chunk
 
 
-def _read(records: Records, kind: type[Part]) -> Iterator[Any]:
-    decode = msgspec.json.Decoder(kind).decode
+def check_records(records: object) -> None:
+    """Refuse what holds no records: one of them alone, a frame, a path.
+
+    Raises
+    ------
+    UsageError
+        When it does not.
+    """
+    name = type(records).__name__
     if isinstance(records, (bytes, str, TaskHistory)):
-        raise UsageError(f"expected a list of records, got one {type(records).__name__}; put it into a list")
+        raise UsageError(f"expected a list of records, got one {name}; put it into a list")
     if not isinstance(records, Iterable) or hasattr(records, "columns"):
         raise UsageError(
-            f"expected a list of records, as ProgressTracker.read_history and read_parquet give them, got "
-            f"{type(records).__name__}"
+            "expected a list of records, as ProgressTracker.read_history and read_parquet give them, got "
+            f"{name}"
         )
+
+
+def _read(records: Records, kind: type[Part]) -> Iterator[Any]:
+    check_records(records)
+    decode = msgspec.json.Decoder(kind).decode
     for position, record in enumerate(records):
         if isinstance(record, TaskHistory):
             yield record
