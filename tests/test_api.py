@@ -6,9 +6,11 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pandas.testing import assert_frame_equal
 from PIL import Image
 from redis import Redis
 
@@ -130,6 +132,25 @@ class TestHistory:
         for frame in (headway.history, headway.accuracy):
             with pytest.raises(UsageError, match="expected template_id= as a text or a collection of texts"):
                 frame(template_id)
+
+    @pytest.mark.parametrize("name", ["runs.parquet", "runs.CSV"])
+    def test_what_is_stored_goes_to_a_file_and_comes_back(self, name: str, tmp_path: Path) -> None:
+        for template_id in ("größe 📐", "größe 📐", "other"):
+            with headway.task(template_id, params={"tags": ["a"]}, show=False) as task:
+                pass
+            task.flush()
+        path = tmp_path / name
+        assert headway.export_history(path) == 3
+        read = headway.analysis.read_csv if name.endswith("CSV") else headway.analysis.read_parquet
+        assert_frame_equal(headway.analysis.history_frame(read(path)), headway.history())
+        assert headway.export_history(path, "other") == 1
+        assert [record.template_id for record in read(path)] == ["other"]
+
+    @pytest.mark.parametrize("name", ["runs.xlsx", "runs", "parquet"])
+    def test_a_file_of_another_kind_is_refused(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=f"ends in .parquet or .csv, got '.*{name}'"):
+            headway.export_history(tmp_path / name)
+        assert not list(tmp_path.iterdir())
 
     def test_parameters_can_be_columns(self) -> None:
         for seed in (2**63, 3):

@@ -6,10 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headway.api import attach, cancel, show, stage_manager, task, tasks
+    from headway.api import (
+        accuracy,
+        attach,
+        cancel,
+        export_history,
+        history,
+        show,
+        stage_manager,
+        task,
+        tasks,
+    )
     from headway.errors import HeadwayError, TaskCancelled, TaskNotFoundError, UsageError
     from headway.estimates import Estimate
+    from headway.eta.predictor import ETAPredictor
     from headway.models import Stage, StageProgress, StageStatus, TaskProgress, TaskStatus, TaskSummary
+    from headway.records import TaskHistory
     from headway.stages import STAGE_DEFINITIONS, StageManager
     from headway.tracker import ProgressTracker
     from headway.widget import TaskWidget
@@ -45,6 +57,7 @@ __all__ = [
     "accuracy",
     "attach",
     "cancel",
+    "export_history",
     "history",
     "show",
     "stage_manager",
@@ -55,7 +68,17 @@ __all__ = [
 # Each is loaded when it is first asked for: to import Headway costs next to nothing, and redis or ipywidgets
 # come only where they are used.
 _MODULES = {
-    "headway.api": ("accuracy", "attach", "cancel", "history", "show", "stage_manager", "task", "tasks"),
+    "headway.api": (
+        "accuracy",
+        "attach",
+        "cancel",
+        "export_history",
+        "history",
+        "show",
+        "stage_manager",
+        "task",
+        "tasks",
+    ),
     "headway.errors": ("HeadwayError", "TaskCancelled", "TaskNotFoundError", "UsageError"),
     "headway.estimates": ("Estimate",),
     "headway.eta.predictor": ("ETAPredictor",),

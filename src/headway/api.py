@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headway import transitions
@@ -355,6 +357,38 @@ def accuracy(
         since=since,
         until=until,
     )
+
+
+def export_history(path: str | PathLike[str], template_id: Names = None) -> int:
+    """Write the stored records of tasks that are over to a file; needs pyarrow.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.parquet`` or ``.csv``; a file that is there is replaced. `headway.analysis.read_parquet`
+        and `headway.analysis.read_csv` give the records back, for `headway.analysis.history_frame`,
+        `headway.analysis.accuracy_frame` or `ProgressTracker.record_completion`.
+    template_id
+        Only tasks of this template, or of one of these.
+
+    Returns
+    -------
+    int
+        How many records were written.
+
+    Raises
+    ------
+    UsageError
+        When an argument is not one.
+    StoreUnavailableError
+        When Redis does not answer.
+    """
+    from headway.analysis import write_csv, write_parquet
+
+    write = {".parquet": write_parquet, ".csv": write_csv}.get(Path(path).suffix.lower())
+    if write is None:
+        raise UsageError(f"expected a path that ends in .parquet or .csv, got {str(path)!r}")
+    return write(_records(template_id), path)
 
 
 def _records(template_id: Names) -> list[bytes]:

@@ -1,8 +1,8 @@
 """Records in files, without loss: Parquet and CSV, of the same columns.
 
 The parts of a record that have parts themselves (``params``, ``stages``, ``predictions``, ``evidence``) are
-JSON texts in both, so that what is read is, value for value, what was written. Frames need nothing from
-here: pandas writes them.
+JSON texts in both, so that what is read is, value for value, what was written. Frames are pandas' to write,
+which has no Parquet for a history frame's dicts of parameters: from records, every frame can be made again.
 """
 
 from __future__ import annotations
