@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -200,6 +201,17 @@ def test_of_many_tasks_a_sample_is_drawn_and_all_are_counted() -> None:
         assert dots <= 2_000
         assert f"{of:,} tasks" in said
         assert f"{dots:,} drawn" in said
+
+
+def test_durations_of_a_frame_that_pandas_wrote_to_csv_are_the_same() -> None:
+    read = pd.read_csv(io.StringIO(STAGES_FRAME.to_csv(index=False)))
+    abroad = STAGES_FRAME.assign(finished_at=STAGES_FRAME["finished_at"].dt.tz_convert("Asia/Tokyo"))
+    expected = plot_durations(STAGES_FRAME)
+    for ax in (plot_durations(read), plot_durations(abroad)):
+        assert title(ax) == title(expected)
+        assert [list(line.get_xdata()) for line in ax.lines] == [
+            list(line.get_xdata()) for line in expected.lines
+        ]
 
 
 def test_durations_of_several_templates_are_lines() -> None:

@@ -150,6 +150,21 @@ def count_runs(frame: pd.DataFrame) -> int:
     return int(number_runs(frame).max(initial=-1)) + 1
 
 
+def with_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with ``finished_at`` in UTC, also where pandas wrote it to CSV and read texts.
+
+    Raises
+    ------
+    UsageError
+        When these are no times.
+    """
+    try:
+        ends = pd.to_datetime(frame["finished_at"], utc=True, format="ISO8601")
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected times in the column finished_at: {error}") from error
+    return frame.assign(finished_at=ends)
+
+
 def check_columns(frame: object, needed: Iterable[str], *, made_by: str) -> None:
     """Refuse what is no frame of this package, or one that has lost columns.
 

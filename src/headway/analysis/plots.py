@@ -9,7 +9,7 @@ import pandas as pd
 
 from headway.analysis import drawing
 from headway.analysis.accuracy import WITHIN
-from headway.analysis.columns import check_columns, count_runs, number_runs
+from headway.analysis.columns import check_columns, count_runs, number_runs, with_ends
 from headway.analysis.drawing import BLUE, ORANGE, QUIET, STAGE_COLOURS
 from headway.analysis.ranges import TOLD_LEVEL, calibration
 from headway.analysis.requirements import require
@@ -290,6 +290,7 @@ def plot_durations(stages: pd.DataFrame, *, template_id: str | None = None, ax: 
             f"expected template_id= as a template of the frame, such as {known}; got {template_id!r}"
         )
     drawing.check_rows(rows, "stages")
+    rows = with_ends(rows)
     runs = number_runs(rows)
     is_bad = rows["status"].isin(["failed", "pending", "in_progress"]).to_numpy()
     total = np.bincount(runs, rows["duration_s"].fillna(0.0))

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pandas.tseries.frequencies import to_offset
 
-from headway.analysis.columns import TIME_DTYPE, Floats, check_columns, number_runs, ratio
+from headway.analysis.columns import TIME_DTYPE, Floats, check_columns, number_runs, ratio, with_ends
 from headway.errors import UsageError
 
 # The mean of relative losses stops here, so that one outlier cannot carry it (as in the replay of traces
@@ -128,17 +128,13 @@ def drift(accuracy: pd.DataFrame, window: Window = "1D") -> pd.DataFrame:
         When the window is not one, or a column is missing.
     """
     check_accuracy(accuracy)
-    try:  # times are texts in a frame that was read from CSV
-        finished = pd.to_datetime(accuracy["finished_at"], utc=True, format="ISO8601")
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"expected times in the column finished_at: {error}") from error
-    accuracy = accuracy.assign(finished_at=finished)
+    accuracy = with_ends(accuracy)
     began: pd.Series[pd.Timestamp]
     try:
         if isinstance(window, Integral) and not isinstance(window, bool) and window > 0:
             began = _window_of_tasks(accuracy, int(window))
         elif isinstance(window, str) and to_offset(window).n > 0:
-            began = finished.dt.floor(window)
+            began = accuracy["finished_at"].dt.floor(window)
         else:
             raise ValueError(window)
     except ValueError as error:
