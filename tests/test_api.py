@@ -17,6 +17,7 @@ from redis import Redis
 import headway
 from headway.errors import InvalidStagesError, InvalidTaskIdError, TaskNotFoundError, UsageError
 from headway.models import TaskStatus
+from headway.store import keys
 from headway.worker.reporter import REPORTER
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -151,6 +152,21 @@ class TestHistory:
         with pytest.raises(UsageError, match=f"ends in .parquet or .csv, got '.*{name}'"):
             headway.export_history(tmp_path / name)
         assert not list(tmp_path.iterdir())
+
+    def test_a_record_that_only_a_later_version_can_read_is_left_out(
+        self, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with headway.task("portrait", show=False) as task:
+            pass
+        task.flush()
+        redis.xadd(keys.history("portrait"), {"record": b'{"task_id":"b","template_id":7}'})
+        assert headway.history()["task_id"].tolist() == [task.task_id]
+        assert headway.history(by="stage")["task_id"].unique().tolist() == [task.task_id]
+        assert headway.accuracy().empty
+        assert headway.export_history(tmp_path / "runs.csv") == 1
+        assert "that cannot be read are left out: 1" in caplog.text
+        with pytest.raises(UsageError, match="expected since="):
+            headway.history(since="yesterday")
 
     def test_parameters_can_be_columns(self) -> None:
         for seed in (2**63, 3):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from headway import transitions
 from headway.checks import check_task_id
+from headway.diagnostics import warn_once
 from headway.errors import HeadwayError, TaskNotFoundError, TaskStateError, UsageError
 from headway.models import CancelRequest, Stage, TaskProgress, TaskStatus, TaskSummary
 from headway.notebook import in_notebook, new_view, show_in_cell
+from headway.records import decode_record
 from headway.stages import StageManager, parse_stages
 from headway.timestamps import Timestamp
 from headway.worker.forecasts import device_name
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from headway.analysis.filters import Moment, Names
     from headway.tracker import ProgressTracker
     from headway.worker.previews.options import PreviewOptions
+
+Made = TypeVar("Made")
 
 #: Knows the stages of every template; give a template its own stages or weights here.
 stage_manager = StageManager()
@@ -321,8 +325,8 @@ def history(
             "stages on task_id and finished_at"
         )
     frame = stages_frame if by == "stage" else partial(history_frame, params=params)
-    return frame(
-        _records(template_id),
+    frame = partial(
+        frame,
         template_id=template_id,
         category=category,
         device=device,
@@ -330,6 +334,7 @@ def history(
         since=since,
         until=until,
     )
+    return _of_records(frame, template_id)
 
 
 def accuracy(
@@ -348,8 +353,8 @@ def accuracy(
     """
     from headway.analysis import accuracy_frame
 
-    return accuracy_frame(
-        _records(template_id),
+    frame = partial(
+        accuracy_frame,
         template_id=template_id,
         category=category,
         device=device,
@@ -357,6 +362,7 @@ def accuracy(
         since=since,
         until=until,
     )
+    return _of_records(frame, template_id)
 
 
 def export_history(path: str | PathLike[str], template_id: Names = None) -> int:
@@ -388,7 +394,22 @@ def export_history(path: str | PathLike[str], template_id: Names = None) -> int:
     write = {".parquet": write_parquet, ".csv": write_csv}.get(Path(path).suffix.lower())
     if write is None:
         raise UsageError(f"expected a path that ends in .parquet or .csv, got {str(path)!r}")
-    return write(_records(template_id), path)
+    return _of_records(partial(write, path=path), template_id)
+
+
+def _of_records(make: Callable[[list[bytes]], Made], template_id: Names) -> Made:
+    """Make something of stored records; those that only a later version can read are left out."""
+    records = _records(template_id)
+    try:
+        return make(records)
+    except UsageError:
+        readable = [data for data in records if decode_record(data) is not None]
+        if len(readable) == len(records):
+            raise
+        warn_once(
+            "records", "stored records that cannot be read are left out: %d", len(records) - len(readable)
+        )
+        return make(readable)
 
 
 def _records(template_id: Names) -> list[bytes]:

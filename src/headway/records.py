@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from headway.errors import UsageError
 from headway.models import StageStatus, TaskProgress, TaskStatus, encode_json
 from headway.timestamps import Timestamp, decode_timestamp
 
@@ -110,6 +112,26 @@ class TaskHistory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def to_json(self) -> bytes:
         """Encode the record as the JSON that is stored."""
         return encode_json(self)
+
+
+def check_record(record: object) -> TaskHistory:
+    """Return a record as it will be read again, of which times may be plain numbers of seconds.
+
+    Raises
+    ------
+    UsageError
+        When it is no record, or what it holds could not be read again.
+    """
+    if not isinstance(record, TaskHistory):
+        raise UsageError(f"expected the last state or the record of a task, got {type(record).__name__}")
+    try:
+        submitted, finished = Timestamp(record.submitted_at), Timestamp(record.finished_at)
+        data = replace(record, submitted_at=submitted, finished_at=finished).to_json()
+        return _DECODER.decode(data)
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise UsageError(
+            f"expected a TaskHistory of JSON values, with times in UTC seconds since the epoch: {error}"
+        ) from error
 
 
 def history_of(task: TaskProgress, *, predictions: tuple[Prediction, ...] = ()) -> TaskHistory:

@@ -16,7 +16,7 @@ from headway.checks import MAX_NAME_CHARS, check_task_id, shorten
 from headway.errors import StoreError, TaskExistsError, TaskNotFoundError, TaskStateError, UsageError
 from headway.models import CancelRequest, Stage, StageStatus, TaskProgress, TaskStatus
 from headway.reader import TaskReader
-from headway.records import TaskHistory, history_of
+from headway.records import TaskHistory, check_record, history_of
 from headway.stages import StageManager, parse_stages
 from headway.store.reports import Attached, Report, Stored
 from headway.store.tasks import TaskStore
@@ -264,15 +264,17 @@ class ProgressTracker(TaskReader):
         Parameters
         ----------
         task
-            Its last state, or its record.
+            Its last state, or its record, of which times may be plain numbers.
 
         Raises
         ------
         UsageError
-            When the task is not over.
+            When the task is not over, or its record could not be read again; nothing is stored.
         StoreUnavailableError
             When Redis does not answer.
         """
+        if not isinstance(task, TaskProgress):
+            task = check_record(task)
         if not task.status.is_over:
             raise UsageError(f"expected a task that is over, but {task.task_id!r} is {task.status.value}")
         record = history_of(task) if isinstance(task, TaskProgress) else task

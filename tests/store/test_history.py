@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 
 from headway.errors import UsageError
@@ -117,6 +119,41 @@ def test_the_tracker_records_the_tasks_that_it_ends_and_no_others(open_tracker: 
             assert second == record("b", "u")
             await tracker.record_completion(record("b", "u"))
             assert len(await tracker.read_history()) == 2, "what was stored twice is there once"
+
+    asyncio.run(run())
+
+
+def test_a_record_with_plain_numbers_for_times_is_read_again(open_tracker: OpenTracker) -> None:
+    async def run() -> None:
+        async with open_tracker() as tracker:
+            plain: Any = {"submitted_at": 998, "finished_at": 1_000.0}
+            await tracker.record_completion(replace(record("a"), **plain))
+            assert [decode_record(data) for data in await tracker.read_history()] == [record("a")]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"task_id": "a"}, "got dict"),
+        (None, "got NoneType"),
+        (replace(record("a"), submitted_at=math.nan), "times in UTC seconds"),  # type: ignore[arg-type]
+        (replace(record("a"), finished_at="2027-01-01"), "times in UTC seconds"),  # type: ignore[arg-type]
+        (replace(record("a"), params=[1]), "of JSON values"),  # type: ignore[arg-type]
+        (replace(record("a"), params={"x": object()}), "of JSON values"),
+        (replace(record("a"), status="done"), "of JSON values"),  # type: ignore[arg-type]
+        (replace(record("a"), template_id=7), "of JSON values"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_could_not_be_read_again_is_not_stored(
+    open_tracker: OpenTracker, given: Any, message: str
+) -> None:
+    async def run() -> None:
+        async with open_tracker() as tracker:
+            with pytest.raises(UsageError, match=message):
+                await tracker.record_completion(given)
+            assert await tracker.read_history() == []
 
     asyncio.run(run())
 
