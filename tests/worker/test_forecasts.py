@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -187,6 +188,20 @@ def test_what_is_kept_of_a_long_task_is_bounded(forecasts: Forecasts) -> None:
     assert len(said) <= KEPT_SAID
     assert said[0].stage == "generation"
     assert said[-1].at == T0 + 5 * KEPT_SAID - 1
+
+
+def test_what_is_kept_of_a_long_task_is_what_held_at_each_share(forecasts: Forecasts) -> None:
+    hour = 3_600
+    task = enter(enter(new(), "loading", T0), "generation", T0)
+    for second in range(1, hour):
+        task = forecasts.estimate(advance(task, second / hour, T0 + second), T0 + second)
+    assert len(forecasts._followed["a"].said) <= KEPT_SAID
+    apart = [later.at - one.at for one, later in pairwise(forecasts._followed["a"].said)]
+    assert max(apart) <= 0.02 * hour, "the early ones are not thinned again and again"
+    record = forecasts.over(finish(task, T0 + hour))
+    later = {said.share: said.median_s for said in record.predictions if said.share is not None}
+    for share in (0.25, 0.5, 0.75, 0.9):
+        assert later[share] == pytest.approx((1 - share) * hour, rel=0.25)
 
 
 def test_the_end_takes_the_estimate_away(forecasts: Forecasts) -> None:

@@ -53,6 +53,8 @@ class _Followed:
         self.version = -1
         self.marks = 0
         self.said: list[Said] = []
+        # How far apart the kept ones are, of those that are not of a stage's beginning.
+        self.kept_every_s = 0.0
         self.is_weighed = False
 
 
@@ -189,11 +191,15 @@ class Forecasts:
         return replace(task, stages=stages, overall_progress=progress)
 
     def _keep(self, known: _Followed, said: Said) -> None:
+        last, before = known.said[-1:], known.said[-2:-1]
+        if last and before and last[0].stage is None and last[0].at - before[0].at < known.kept_every_s:
+            known.said.pop()  # the newest is kept in any case, until the next takes its place
         known.said.append(said)
         if len(known.said) > KEPT_SAID:
             others = [entry for entry in known.said if entry.stage is None]
             dropped = {entry.at for entry in others[1:-1:2]}
             known.said = [entry for entry in known.said if entry.stage is not None or entry.at not in dropped]
+            known.kept_every_s = 2.0 * (known.kept_every_s or INTERVAL_S)
 
 
 def _in_force(known: _Followed, end: float) -> tuple[Prediction, ...]:
