@@ -34,6 +34,7 @@ class LoopStack:
         self._loops: list[Entry] = []
         # Also those beside each other, in other threads, and those whose stage is over.
         self._every: WeakSet[Loop[Any]] = WeakSet()
+        # How far each was at the last `read`.
         self._seen: tuple[int, ...] = ()
 
     def begin(self, loop: Loop[Any], *, initial: int = 0) -> None:
@@ -66,13 +67,10 @@ class LoopStack:
         self._loops.clear()
         self._seen = ()
 
+    @property
     def has_news(self) -> bool:
-        """Whether a loop has gone on since the last look."""
-        seen = tuple(entry.loop.done for entry in self._loops)
-        if seen == self._seen:
-            return False
-        self._seen = seen
-        return True
+        """Whether a loop has gone on since the last `read`."""
+        return bool(self._loops) and self._counts() != self._seen
 
     def read(self, total: int | None) -> dict[str, Any]:
         """Say in the words of `transitions.update_stage` how far the stage is.
@@ -85,6 +83,7 @@ class LoopStack:
         self._drop_stale()
         if not self._loops:
             return {}
+        self._seen = self._counts()  # first: what is counted meanwhile is news
         fraction: float | None = 0.0
         for loop, _, initial in reversed(self._loops):
             if not loop.total or fraction is None:
@@ -96,6 +95,9 @@ class LoopStack:
         total = initial + outer.total if outer.total else total
         facts = {"progress": fraction, "done": done, "total": max(total, done) if total else None}
         return {name: fact for name, fact in facts.items() if fact is not None}
+
+    def _counts(self) -> tuple[int, ...]:
+        return tuple(entry.loop.done for entry in self._loops)
 
     def _drop_stale(self) -> None:
         """Forget inner loops that were left: the loop around them has gone on."""

@@ -387,6 +387,8 @@ class Reporter:
 
     def _bound_undelivered(self) -> None:
         assert self._sender is not None
+        if len(self._tasks) <= MAX_UNDELIVERED:
+            return
         over = [task for task in list(self._tasks.values()) if task.is_over]
         for task in over[: max(0, len(over) - MAX_UNDELIVERED)]:
             self._drop(task)

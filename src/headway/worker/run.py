@@ -272,6 +272,11 @@ class TaskRun:
 
     def report(self, now: Timestamp) -> Report | None:
         """Return what is new since the last report, ``None`` for nothing."""
+        forecasts, state = self._reporter.forecasts, self._stages.state
+        # Silence is evidence: an estimate that nothing confirms is made anew.
+        is_due = not state.status.is_over and forecasts.is_due(state, now)
+        if not (is_due or self._has_news):  # most of many tasks, at most looks
+            return None
         with self._lock:
             # First: what was reported before a checkpoint goes with it.
             checkpoint, entries = self.outbox.take()
@@ -282,9 +287,6 @@ class TaskRun:
                 url = f"headway/tasks/{self.task_id}/previews/{preview.number}"
                 state = replace(state, preview_url=url)
                 self._stages.set(state)
-            forecasts = self._reporter.forecasts
-            # Silence is evidence: an estimate that nothing confirms is made anew.
-            is_due = not state.status.is_over and forecasts.is_due(state, now)
             if not (self._is_changed or is_due or entries or checkpoint is not None):
                 return None
             self._is_changed = False
@@ -331,6 +333,13 @@ class TaskRun:
         self._lock = threading.RLock()
         self.outbox.detach()
         self._is_detached = True
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether there may be something to report; what comes meanwhile is found by the next look."""
+        return (
+            self._is_changed or self._stages.has_news or self.outbox.has_news or self.outbox.previews.is_ready
+        )
 
     def _recorded(self) -> TaskHistory | None:
         """Return what is kept of the task, once, when it is over."""

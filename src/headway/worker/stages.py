@@ -55,13 +55,18 @@ class RunningStages:
         self.state = state
         self._on_change()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something was told, or a loop has gone on, since the last `fold`."""
+        return bool(self._told) or self.loops.has_news
+
     def fold(self, now: Timestamp) -> TaskProgress:
         """Bring what the loops and the updates said into the state, and return it."""
         told, self._told = self._told, {}
         current = self.state.stage(self.state.current_stage or "")
         if current is None:
             return self.state
-        if self.loops.has_news() and self._resumption.redone is None:
+        if self.loops.has_news and self._resumption.redone is None:
             told |= self.loops.read(told.get("total") or current.total)  # what they count, they know best
         if told:
             self.set(transitions.update_stage(self.state, current.id, now=now, **told))

@@ -90,6 +90,11 @@ class PreviewSlot:
             return self._offered is not None or bool(self._encoded) or self._is_encoding
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a preview waits to be taken."""
+        return bool(self._encoded)
+
+    @property
     def due_at(self) -> float:
         """When the next preview may be encoded, by the monotonic clock."""
         if self._is_closed:
