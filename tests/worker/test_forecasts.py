@@ -14,7 +14,7 @@ from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.records import ASKED_AT, TaskHistory, history_of
 from headway.stages import parse_stages
 from headway.timestamps import Timestamp
-from headway.worker.forecasts import KEPT_SAID, Forecasts, device_name
+from headway.worker.forecasts import KEPT_SAID, MAX_INTERVAL_S, Forecasts, device_name
 
 T0 = 1_763_800_000.0
 STAGES = parse_stages({"queue": 0.05, "loading": 0.15, "generation": 0.8})
@@ -54,6 +54,16 @@ def live(
     for half in range(1, 20):
         task = forecasts.estimate(advance(task, half / 20, at + 3 + half / 2), at + 3 + half / 2)
     return forecasts.over(finish(task, at + 13, status))
+
+
+def slow_runs() -> list[TaskHistory]:
+    """Six tasks of four hundred seconds."""
+    runs = []
+    for number in range(6):
+        at = T0 - 9_000 + 1_000 * number
+        task = enter(enter(new(f"h{number}", at=at), "loading", at), "generation", at)
+        runs.append(history_of(finish(task, at + 400)))
+    return runs
 
 
 def test_a_task_has_an_estimate_at_once_where_history_is_known(forecasts: Forecasts) -> None:
@@ -101,6 +111,71 @@ def test_between_stage_changes_and_marks_it_is_estimated_once_a_second(forecasts
     assert task.eta is not first
     passed = forecasts.estimate(advance(task, 0.8, T0 + 6.1), T0 + 6.1)
     assert passed.eta is not task.eta, "it passed three quarters"
+
+
+def asked(forecasts: Forecasts, task: TaskProgress, seconds: range) -> list[float]:
+    """Look every tenth of some seconds after T0 at a task of which nothing is heard; say when it was due."""
+    due = []
+    for tenth in range(10 * seconds.start, 10 * seconds.stop):
+        now = T0 + tenth / 10
+        if forecasts.is_due(task, now):
+            due.append(tenth / 10)
+            task = forecasts.estimate(task, now)
+    return due
+
+
+def test_the_longer_a_task_is_silent_the_less_often_it_is_estimated(forecasts: Forecasts) -> None:
+    task = enter(enter(new(), "loading", T0), "generation", T0)
+    task = forecasts.estimate(advance(task, 0.01, T0 + 10), T0 + 10)
+    assert task.eta is not None
+    due = asked(forecasts, task, range(10, 400))
+    gaps = [later - earlier for earlier, later in pairwise(due)]
+    assert due[:10] == pytest.approx([11 + second for second in range(10)])
+    assert max(gaps) <= MAX_INTERVAL_S + 0.11
+    assert sorted(gaps) == pytest.approx(gaps, abs=0.11), "each gap is as long as the one before, or longer"
+    assert len(due) < 150
+
+
+def test_a_silent_task_is_estimated_each_second_while_it_is_about_to_end(forecasts: Forecasts) -> None:
+    forecasts.learn(slow_runs())
+    task = forecasts.estimate(enter(enter(new(), "loading", T0), "generation", T0), T0)
+    due = asked(forecasts, task, range(0, 410))
+    assert len([at for at in due if 150 <= at < 250]) < 30, "the end is far"
+    assert len([at for at in due if 390 <= at < 400]) >= 8, "history says 400 s"
+
+
+def test_a_silent_task_is_seen_to_be_late_and_to_have_stalled(forecasts: Forecasts) -> None:
+    forecasts.learn(slow_runs())
+    every_second = _loaded()
+    every_second.learn(slow_runs())
+    task = each_second = enter(enter(new(), "loading", T0), "generation", T0)
+    noticed: dict[str, dict[bool, int]] = {"late": {}, "stalled": {}}
+    for second in range(2_500):
+        now = T0 + second
+        each_second = every_second.estimate(each_second, now)
+        if forecasts.is_due(task, now):
+            task = forecasts.estimate(task, now)
+        for word, at in noticed.items():
+            for is_rare, state in ((True, task), (False, each_second)):
+                if getattr(state.eta, word):
+                    at.setdefault(is_rare, second)
+    for at in noticed.values():
+        assert 400 < at[False] <= at[True] <= at[False] + MAX_INTERVAL_S
+
+
+def test_what_is_heard_of_a_task_that_was_silent_is_in_an_estimate_within_a_second(
+    forecasts: Forecasts,
+) -> None:
+    task = enter(enter(new(), "loading", T0), "generation", T0)
+    task = forecasts.estimate(advance(task, 0.11, T0 + 10), T0 + 10)
+    for second in range(11, 300):
+        if forecasts.is_due(task, T0 + second):
+            task, last = forecasts.estimate(task, T0 + second), T0 + second
+    assert not forecasts.is_due(task, last + 3)
+    heard = forecasts.estimate(advance(task, 0.12, last + 0.3), last + 0.3)
+    assert heard.eta is task.eta, "less than a second ago"
+    assert not forecasts.is_due(heard, last + 0.9)
+    assert forecasts.is_due(heard, last + 1.0)
 
 
 def test_what_was_said_is_kept_with_what_happened(forecasts: Forecasts) -> None:

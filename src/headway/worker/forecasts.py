@@ -1,12 +1,13 @@
 """The estimates of a process's own tasks: made from their states, on the reporter's thread.
 
 A task is estimated anew when its stage changes, when it passes one of `MARKS`, and else at most once a
-second, so that a task of a second has heard of its own pace too. What was said is kept until the task is
-over, and goes into its record with what happened.
+second, so that a task of a second has heard of its own pace too; the less often, the longer nothing is heard
+of it. What was said is kept until the task is over, and goes into its record with what happened.
 """
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from bisect import bisect_right
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 # How often a task is estimated while its stage goes on.
 INTERVAL_S = 1.0
+# While nothing is heard of it, what was said may grow as old as this share of the silence, and of the least
+# time that was left: by more than that an answer does not change. But that a task is late, or has stalled, is
+# noticed as soon as that a worker has died.
+SILENT_SHARE = 0.05
+MAX_INTERVAL_S = 5.0
 # Overall progress, in percent, at which a task is estimated anew: the shares that the accuracy is judged at.
 MARKS = tuple(100.0 * share for share in ASKED_AT[1:])
 # Of what was said of a task: all at stage changes, and so many of the others, evenly thinned.
@@ -49,7 +55,12 @@ class _Followed:
     def __init__(self, submitted: float) -> None:
         self.submitted = submitted
         self.entered: str | None = None
+        # The stage and its progress, and since when nothing else was heard.
+        self.heard: tuple[str | None, float] | None = None
+        self.heard_at = submitted
         self.asked_at: float | None = None
+        # When it is estimated anew though nothing is heard.
+        self.due_at = math.inf
         self.version = -1
         self.marks = 0
         self.said: list[Said] = []
@@ -93,8 +104,7 @@ class Forecasts:
         known = self._followed.get(task.task_id)
         if known is None or known.asked_at is None:
             return self._predictor is not None
-        is_news = task.eta is not None or known.version != self._version
-        return is_news and now - known.asked_at >= INTERVAL_S
+        return now >= known.due_at or (known.version != self._version and now - known.asked_at >= INTERVAL_S)
 
     def estimate(self, task: TaskProgress, now: float) -> TaskProgress:
         """Return the task with the estimate that holds now, its stages weighed as was learned."""
@@ -103,14 +113,15 @@ class Forecasts:
                 return self._estimated(self._predictor, task, now)
             except Exception as error:  # nor must one in an estimate
                 warn_once("estimate", "task %s cannot be estimated: %r", task.task_id, error)
-                if task.task_id in self._followed:  # tried again as any other estimate, not at every look
-                    self._followed[task.task_id].asked_at = now
+                if known := self._followed.get(task.task_id):  # tried again as any other, not at every look
+                    known.asked_at, known.due_at = now, math.inf
         return task if task.eta is None else replace(task, eta=None)
 
     def _estimated(self, predictor: ETAPredictor, task: TaskProgress, now: float) -> TaskProgress:
         known = self._follow(task, now)
         running = task.stage(task.current_stage) if task.current_stage else None
         has_changed = self._observe(known, task, running, now)
+        _hear(known, running, now)
         marks = bisect_right(MARKS, task.overall_progress)
         is_due = has_changed or marks > known.marks
         known.marks = marks
@@ -118,9 +129,10 @@ class Forecasts:
             return task
         if not known.is_weighed:
             task = self._weigh(known, task)
-        known.asked_at, known.version = now, self._version
+        known.asked_at, known.version, known.due_at = now, self._version, math.inf
         estimate = predictor.predict(task.task_id, now)
         if estimate is not None:
+            known.due_at = now + _silent_interval_s(now - known.heard_at, estimate.low - now)
             self._keep(known, Said(now, estimate, known.entered if has_changed else None))
         return replace(task, eta=estimate)
 
@@ -200,6 +212,21 @@ class Forecasts:
             dropped = {entry.at for entry in others[1:-1:2]}
             known.said = [entry for entry in known.said if entry.stage is not None or entry.at not in dropped]
             known.kept_every_s = 2.0 * (known.kept_every_s or INTERVAL_S)
+
+
+def _hear(known: _Followed, running: StageProgress | None, now: float) -> None:
+    """Take note of when something new was heard; it is in the next estimate, though this look makes none."""
+    heard = (None, 0.0) if running is None else (running.id, running.progress)
+    if heard == known.heard:
+        return
+    known.heard, known.heard_at = heard, now
+    if known.asked_at is not None:
+        known.due_at = min(known.due_at, known.asked_at + INTERVAL_S)
+
+
+def _silent_interval_s(silent_s: float, left_s: float) -> float:
+    """How long an estimate holds while nothing is heard, of a task that has at least so long left."""
+    return min(max(SILENT_SHARE * min(silent_s, left_s), INTERVAL_S), MAX_INTERVAL_S)
 
 
 def _in_force(known: _Followed, end: float) -> tuple[Prediction, ...]:
