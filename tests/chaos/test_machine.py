@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from redis import Redis
 
 from headway import transitions
-from headway.errors import TaskExistsError, TaskNotFoundError, TaskStateError
+from headway.errors import TaskCancelled, TaskExistsError, TaskNotFoundError, TaskStateError
 from headway.logs import LogEntry, LogLevel
 from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.settings import Settings
@@ -67,6 +67,11 @@ class Kept:
         self.run = ""
         self.checkpoint: dict[str, Any] | None = None
         self.log_ids: list[int] = []
+
+    @property
+    def was_cancelled_early(self) -> bool:
+        """Whether it was cancelled before anybody had begun with it: it is never taken up."""
+        return self.state.status is TaskStatus.CANCELLED and self.state.started_at is None
 
 
 class Machine(RuleBasedStateMachine):
@@ -169,6 +174,10 @@ class Machine(RuleBasedStateMachine):
         except TaskStateError:
             assert kept is not None
             assert kept.state.status is TaskStatus.COMPLETED
+            return None
+        except TaskCancelled:
+            assert kept is not None
+            assert kept.was_cancelled_early
             return None
         assert kept is not None
         assert found.task.attempt == kept.state.attempt + 1
@@ -292,7 +301,7 @@ class Machine(RuleBasedStateMachine):
         """Workers take a task up at once while the last one still reports: one ends up its writer."""
         task_id = data.draw(st.sampled_from(sorted(self.kept)))
         kept = self.kept[task_id]
-        if kept.state.status is TaskStatus.COMPLETED:
+        if kept.state.status is TaskStatus.COMPLETED or kept.was_cancelled_early:
             return None
         names = [f"run-{self.count + number + 1}" for number in range(count)]
         self.count += count
