@@ -7,7 +7,7 @@ from typing import Any
 from headway.logs import LogEntry, LogLevel
 from headway.models import TaskProgress
 from headway.store.previews import Preview, PreviewFacts
-from headway.store.reports import Report
+from headway.store.reports import EncodedEntry, Report, encode_entry
 from headway.timestamps import Timestamp
 
 
@@ -16,10 +16,12 @@ def reports(*tasks: TaskProgress) -> list[Report]:
     return [Report(task=task) for task in tasks]
 
 
-def log_entries(count: int, *, first: int = 1, level: LogLevel = LogLevel.INFO) -> tuple[LogEntry, ...]:
+def log_entries(count: int, *, first: int = 1, level: LogLevel = LogLevel.INFO) -> tuple[EncodedEntry, ...]:
     """As many log entries, numbered from `first`."""
     return tuple(
-        LogEntry(id=number, timestamp=Timestamp(1_000 + number), level=level, message=f"line {number}")
+        encode_entry(
+            LogEntry(id=number, timestamp=Timestamp(1_000 + number), level=level, message=f"line {number}")
+        )
         for number in range(first, first + count)
     )
 

@@ -55,8 +55,11 @@ def plain_values(values: dict[str, Any] | None, *, what: str) -> dict[str, Any]:
     InvalidParamsError
         When a value has no JSON form, or all of them take more than 16 kB.
     """
-    if not values:
-        return {}
+    return _checked(values, what=what)[0] if values else {}
+
+
+def _checked(values: dict[str, Any], *, what: str) -> tuple[dict[str, Any], bytes]:
+    """Return plain JSON values and their JSON; raises as `plain_values`."""
     try:
         data = encode_json(values)
         plain = msgspec.json.decode(data)
@@ -68,16 +71,16 @@ def plain_values(values: dict[str, Any] | None, *, what: str) -> dict[str, Any]:
         raise InvalidParamsError(f"expected at most {MAX_VALUES_BYTES} bytes of {what}, got {len(data)}")
     if not isinstance(plain, dict):
         raise InvalidParamsError(f"expected {what} to be a dict, got {type(values).__name__}")
-    return plain
+    return plain, data
 
 
-def plain_metadata(values: dict[str, Any]) -> dict[str, Any]:
-    """Copy what is said with a log entry into plain JSON values, whatever it is: a log call ends no job.
+def metadata_json(values: dict[str, Any]) -> bytes:
+    """Write what is said with a log entry as JSON, whatever it is: a log call ends no job.
 
     What has no JSON form is kept as its text, what is too large as the beginning of it.
     """
     try:
-        return plain_values(values, what="metadata")
+        return _checked(values, what="metadata")[1]
     except InvalidParamsError:
         kept: dict[str, Any] = {}
         left_bytes = MAX_VALUES_BYTES
@@ -90,7 +93,7 @@ def plain_metadata(values: dict[str, Any]) -> dict[str, Any]:
             if size_bytes > left_bytes:
                 kept[name] = "…"
             left_bytes -= min(size_bytes, left_bytes)
-        return kept
+        return encode_json(kept)
 
 
 def _text(value: object) -> str:

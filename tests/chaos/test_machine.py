@@ -34,7 +34,7 @@ from headway.models import StageStatus, TaskProgress, TaskStatus
 from headway.settings import Settings
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
-from headway.store.reports import Report
+from headway.store.reports import EncodedEntry, Report, encode_entry
 from headway.store.tasks import TaskStore
 from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
@@ -56,7 +56,7 @@ class Run:
         self.name = name
         self.state = state
         self.log_id = log_id
-        self.entries: tuple[LogEntry, ...] = ()
+        self.entries: tuple[EncodedEntry, ...] = ()
 
 
 class Kept:
@@ -256,7 +256,9 @@ class Machine(RuleBasedStateMachine):
         first = run.log_id + 1
         run.log_id += lines
         entries = tuple(
-            LogEntry(id=number, timestamp=Timestamp(self.now), level=levels[number % 2], message="line")
+            encode_entry(
+                LogEntry(id=number, timestamp=Timestamp(self.now), level=levels[number % 2], message="line")
+            )
             for number in range(first, first + lines)
         )
         return Report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from headway.logs import LogEntry, LogLevel
 from headway.models import TaskProgress
 from headway.stages import parse_stages
 from headway.store import keys
-from headway.store.reports import Report, bounded_entries
+from headway.store.reports import MAX_WAITING_BYTES, EncodedEntry, Report, bounded_entries, encode_entry
 from headway.store.tasks import KEPT_LOG_ENTRIES
 from headway.timestamps import Timestamp
 from headway.tracker import ProgressTracker
@@ -31,7 +31,7 @@ def state(seq: int = 1, *, attempt: int = 1) -> TaskProgress:
     return replace(task, seq=seq, attempt=attempt)
 
 
-def ids(entries: tuple[LogEntry, ...]) -> list[int]:
+def ids(entries: Iterable[LogEntry | EncodedEntry]) -> list[int]:
     return [entry.id for entry in entries]
 
 
@@ -47,13 +47,21 @@ async def whole(tracker: ProgressTracker, **options: Any) -> tuple[list[int], in
 
 
 async def test_entries_are_read_in_the_order_in_which_they_were_written(open_tracker: OpenTracker) -> None:
+    levels = list(LogLevel)
     entries = tuple(
-        replace(entry, level=list(LogLevel)[entry.id % 4], metadata={"step": entry.id})
-        for entry in log_entries(25)
+        LogEntry(
+            id=number,
+            timestamp=Timestamp(1_000 + number),
+            level=levels[number % 4],
+            message=f"line {number}",
+            metadata={"step": number},
+        )
+        for number in range(1, 26)
     )
+    encoded = tuple(encode_entry(entry) for entry in entries)
     async with open_tracker() as tracker:
-        await tracker.store.write([Report(task=state(1), entries=entries[:10])])
-        await tracker.store.write([Report(task=state(2), entries=entries[10:])])
+        await tracker.store.write([Report(task=state(1), entries=encoded[:10])])
+        await tracker.store.write([Report(task=state(2), entries=encoded[10:])])
         assert (await tracker.read_logs("a")).entries == entries
         assert await whole(tracker, limit=4) == (list(range(1, 26)), 0)
         assert await whole(tracker, limit=25) == (list(range(1, 26)), 0)
@@ -142,17 +150,59 @@ async def test_the_log_goes_on_over_attempts(open_tracker: OpenTracker) -> None:
         assert await whole(tracker) == ([1, 2, 3, 4, 5], 0)
 
 
-@given(st.lists(st.sampled_from([LogLevel.DEBUG, LogLevel.INFO]), max_size=30))
-def test_of_what_waits_debug_is_dropped_first_then_the_oldest(levels: list[LogLevel]) -> None:
-    entries = [replace(entry, level=level) for entry, level in zip(log_entries(30), levels, strict=False)]
+entry_sizes = st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=30)
+
+
+def waiting(said: list[tuple[bool, int]]) -> list[EncodedEntry]:
+    """Entries of which each is of level debug or not, and so long."""
+    return [
+        EncodedEntry(id=number, is_debug=is_debug, data=b"x" * size)
+        for number, (is_debug, size) in enumerate(said)
+    ]
+
+
+@given(entry_sizes)
+def test_of_what_waits_debug_is_dropped_first_then_the_oldest(said: list[tuple[bool, int]]) -> None:
+    entries = waiting(said)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("headway.store.reports.MAX_WAITING_ENTRIES", 10)
         kept = bounded_entries(entries)
-    newest_debug = [entry for entry in entries if entry.level is LogLevel.DEBUG][-1:]
+    newest_debug = [entry for entry in entries if entry.is_debug][-1:]
     rest = [entry for entry in entries if entry not in newest_debug]
-    in_turn = sorted(rest, key=lambda entry: (entry.level is not LogLevel.DEBUG, entry.id))
+    in_turn = sorted(rest, key=lambda entry: (not entry.is_debug, entry.id))
     over = max(0, len(entries) - 10)
     assert kept == sorted([*in_turn[over:], *newest_debug], key=lambda entry: entry.id)
+
+
+@given(entry_sizes)
+def test_what_waits_is_bounded_in_bytes_in_the_same_order(said: list[tuple[bool, int]]) -> None:
+    entries = waiting(said)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headway.store.reports.MAX_WAITING_BYTES", 90)
+        kept = bounded_entries(entries)
+    gone = [entry for entry in entries if entry not in kept]
+    size_bytes = sum(len(entry.data) for entry in kept)
+    assert size_bytes <= 90
+    if gone:
+        last = max(gone, key=lambda entry: (not entry.is_debug, entry.id))
+        assert size_bytes + len(last.data) > 90, "no more than had to"
+        others = [entry for entry in kept if not entry.is_debug]
+        assert all(entry.id > last.id for entry in kept if entry.is_debug == last.is_debug)
+        assert not others or last.is_debug or others[0].id > last.id
+    debug = [entry for entry in entries if entry.is_debug]
+    assert debug[-1:] == [entry for entry in kept if entry.is_debug][-1:], "a tenth, here the newest, stays"
+    if any(not entry.is_debug for entry in gone):
+        left_bytes = sum(len(entry.data) for entry in kept if entry.is_debug)
+        assert left_bytes <= 9
+
+
+def test_a_share_of_the_bytes_is_kept_for_debug() -> None:
+    half = b"x" * 20_000
+    debug = [EncodedEntry(id=number, is_debug=True, data=half) for number in range(100)]
+    others = [EncodedEntry(id=100 + number, is_debug=False, data=half) for number in range(100)]
+    kept = bounded_entries([*debug, *others])
+    assert [entry.id for entry in kept] == [*range(90, 100), *range(110, 200)]
+    assert sum(len(entry.data) for entry in kept) == MAX_WAITING_BYTES
 
 
 def test_a_report_holds_what_an_older_one_of_the_same_run_could_not_deliver() -> None:

@@ -20,6 +20,7 @@ from headway.logs import LogPage
 from headway.models import StageProgress, TaskProgress, TaskStatus
 from headway.store import keys
 from headway.store.embedded import EmbeddedServer
+from headway.store.reports import MAX_WAITING_BYTES
 from headway.worker.reporter import REPORTER
 from headway.worker.task import Task
 from tests.puppet import start_puppet
@@ -255,6 +256,37 @@ def test_the_log_entries_that_wait_are_bounded_and_what_was_dropped_is_counted(
     page = logs()
     assert [entry.message for entry in page.entries] == [*said, "the last one"]
     assert (page.dropped, page.total) == (4_501 - 2_000, 4_501)
+    REPORTER.close()
+    server.release()
+
+
+def test_the_bytes_of_what_waits_are_bounded_too_and_what_was_dropped_is_counted(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    server = EmbeddedServer(tmp_path_factory.mktemp("hw"))
+    monkeypatch.setenv("HEADWAY_REDIS_URL", server.url)  # where nobody listens yet
+    task = headway.task("t", task_id="a")
+    outbox = task._run.outbox
+    for number in range(1_000):
+        task.log(f"{number} ".ljust(4_000, "x"), level="debug" if number % 2 else "info", y="z" * 16_000)
+        assert sum(len(text) + len(values) for _, text, values, _ in list(outbox._said)) < 600_000
+        assert sum(len(entry.data) for entry in list(outbox._entries)) <= MAX_WAITING_BYTES
+    wait_until(lambda: not outbox.has_news)  # the reporter has taken them, and cannot deliver
+    task.log("the last one")
+    with pytest.raises(StoreUnavailableError):
+        task.flush(0.3)
+    server.ensure()
+    task.flush()
+    page = logs()
+    numbers = [int(entry.message.split()[0]) for entry in page.entries[:-1]]
+    assert page.entries[-1].message == "the last one"
+    assert 80 < len(numbers) < 100, "two megabytes of twenty kilobytes each"
+    debug = [number for number in numbers if number % 2]
+    others = [number for number in numbers if number % 2 == 0]
+    assert debug == list(range(1_001 - 2 * len(debug), 1_000, 2)), "the newest"
+    assert others == list(range(1_000 - 2 * len(others), 1_000, 2))
+    assert len(debug) < 11, "a tenth"
+    assert (page.dropped, page.total) == (1_001 - len(page.entries), 1_001)
     REPORTER.close()
     server.release()
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from headway import diagnostics
 from headway.checks import MAX_ERROR_CHARS
 from headway.errors import UsageError
-from headway.logs import LogEntry, LogLevel, level_of, parse_level
+from headway.logs import LogEntry, LogLevel, decode_log_entry, level_of, parse_level
 from headway.worker import outputs
 from headway.worker.logs import LogHandler, with_trace
 from headway.worker.outputs import OutputCapture
@@ -213,7 +213,7 @@ def test_a_task_that_fails_logs_where(new_task: Callable[..., Task]) -> None:
 def entries(task: Task) -> tuple[LogEntry, ...]:
     """Take what waits to be stored of a task, before its reporter does."""
     with task._run._lock:
-        return task._run.outbox.take()[1]
+        return tuple(decode_log_entry(entry.data) for entry in task._run.outbox.take()[1])
 
 
 def written(*texts: str, seconds: float = 0.0) -> list[tuple[str, str]]:

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from headway.logs import LogEntry, LogLevel
-from headway.models import CancelRequest, TaskProgress, TaskStatus
+from headway.models import CancelRequest, TaskProgress, TaskStatus, encode_json
 from headway.records import TaskHistory
 from headway.store.previews import Preview
 
-# Log entries of one task that wait to be stored, as many as are kept: at a usual 200 bytes they take 400 kB,
-# at worst, with full messages and metadata, 40 MB.
+# Log entries of one task that wait to be stored, as many as are kept, and the bytes that they may take: at a
+# usual 200 bytes they are 400 kB, with full messages and metadata they would be 40 MB.
 MAX_WAITING_ENTRIES = 2_000
-# Of these so many are kept of level debug, so that the newest is there however much else is said.
+MAX_WAITING_BYTES = 2_000_000
+# Of both so much is kept for level debug, so that the newest is there however much else is said.
 DEBUG_SHARE = 0.1
+
+
+class EncodedEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A log entry that waits to be stored.
+
+    Parameters
+    ----------
+    id
+        The entry's.
+    is_debug
+        Whether it is of level debug, of which the oldest are dropped first.
+    data
+        Its JSON.
+    """
+
+    id: int
+    is_debug: bool
+    data: bytes
+
+
+def encode_entry(entry: LogEntry) -> EncodedEntry:
+    """Encode a log entry for the store."""
+    return EncodedEntry(id=entry.id, is_debug=entry.level is LogLevel.DEBUG, data=encode_json(entry))
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +76,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
     expected_seq: int | None = None
     checkpoint: bytes | None = None
-    entries: tuple[LogEntry, ...] = ()
+    entries: tuple[EncodedEntry, ...] = ()
     first_log_id: int = 0
     preview: Preview | None = None
     record: TaskHistory | None = None
@@ -146,13 +170,29 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     cancel_request: CancelRequest | None = None
 
 
-def bounded_entries(entries: list[LogEntry]) -> list[LogEntry]:
+def bounded_entries(entries: list[EncodedEntry]) -> list[EncodedEntry]:
     """Drop what is too much: the oldest of level debug, but for a tenth of all, then the oldest others."""
-    over = len(entries) - MAX_WAITING_ENTRIES
-    if over <= 0:
+    count, size_bytes = len(entries), sum(len(entry.data) for entry in entries)
+    if count <= MAX_WAITING_ENTRIES and size_bytes <= MAX_WAITING_BYTES:
         return entries
-    debug = [i for i, entry in enumerate(entries) if entry.level is LogLevel.DEBUG]
-    gone = set(debug[: min(over, max(0, len(debug) - int(DEBUG_SHARE * MAX_WAITING_ENTRIES)))])
-    others = (i for i, entry in enumerate(entries) if entry.level is not LogLevel.DEBUG)
-    gone.update(islice(others, over - len(gone)))
+    debug = [i for i, entry in enumerate(entries) if entry.is_debug]
+    others = (i for i, entry in enumerate(entries) if not entry.is_debug)
+    gone = set()
+    for i in chain(debug[: len(debug) - _spared(entries, debug)], others):
+        gone.add(i)
+        count -= 1
+        size_bytes -= len(entries[i].data)
+        if count <= MAX_WAITING_ENTRIES and size_bytes <= MAX_WAITING_BYTES:
+            break
     return [entry for i, entry in enumerate(entries) if i not in gone]
+
+
+def _spared(entries: list[EncodedEntry], debug: list[int]) -> int:
+    """Say how many of the newest entries of level debug stay for the sake of their share."""
+    most = int(DEBUG_SHARE * MAX_WAITING_ENTRIES)
+    left_bytes = DEBUG_SHARE * MAX_WAITING_BYTES
+    for number, i in enumerate(reversed(debug[-most:])):
+        left_bytes -= len(entries[i].data)
+        if left_bytes < 0:
+            return number
+    return min(most, len(debug))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.errors import StoreUnavailableError
 from headway.logs import LogEntry, LogLevel, LogPage, decode_log_entry
-from headway.models import TaskStatus, decode_cancel_request, encode_json
+from headway.models import TaskStatus, decode_cancel_request
 from headway.settings import Settings
 from headway.store import keys, previews
 from headway.store.cancels import Cancels
@@ -179,7 +179,7 @@ class TaskStore:
             task.status,
         ]
         for entry in report.entries:
-            arguments += [entry.id, int(entry.level is LogLevel.DEBUG), encode_json(entry)]
+            arguments += [entry.id, int(entry.is_debug), entry.data]
         return keys.of_task(task.task_id), arguments
 
     async def persist(self) -> None:

@@ -1,7 +1,7 @@
 """The outbox: what a task has to deliver besides its state, and how far it is delivered.
 
-Filled by the user's threads, emptied by the reporter's. Log entries wait in bounded number, of checkpoints
-and previews the newest waits.
+Filled by the user's threads, emptied by the reporter's. Log entries wait in bounded number and length, of
+checkpoints and previews the newest waits.
 """
 
 from __future__ import annotations
@@ -11,19 +11,28 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headway.checks import MAX_ERROR_CHARS, plain_metadata, plain_values, shorten
+import msgspec
+
+from headway.checks import MAX_ERROR_CHARS, metadata_json, plain_values, shorten
 from headway.errors import InvalidParamsError
 from headway.logs import LogEntry, LogLevel
 from headway.models import encode_json
-from headway.store.reports import MAX_WAITING_ENTRIES, bounded_entries
+from headway.store.reports import (
+    MAX_WAITING_BYTES,
+    MAX_WAITING_ENTRIES,
+    EncodedEntry,
+    bounded_entries,
+    encode_entry,
+)
 from headway.timestamps import Timestamp
 
 if TYPE_CHECKING:
     from headway.worker.previews.slot import PreviewSlot
 
-# Beyond so much of the bound on waiting entries, what was said is made into entries and cut: not at each
+# Beyond so much of the bounds on waiting entries, what was said is made into entries and cut: not at each
 # call, because that looks at all of them.
 SLACK = 0.25
+_NO_METADATA = b"{}"
 
 
 class Outbox:
@@ -64,8 +73,8 @@ class Outbox:
         self.failure: Exception | None = None
         self.first_log_id = self._next_log_id = first_log_id
         # As they were said, without a lock; numbered and made into entries only when they are taken.
-        self._said: deque[tuple[LogLevel, str, dict[str, Any], float]] = deque()
-        self._entries: list[LogEntry] = []
+        self._said: deque[tuple[LogLevel, str, bytes, float]] = deque()
+        self._entries: list[EncodedEntry] = []
         self._new_checkpoint: bytes | None = None
         self._changed = threading.Condition()
 
@@ -82,10 +91,13 @@ class Outbox:
         now
             UTC seconds since the epoch.
         """
-        values = plain_metadata(dict(metadata)) if metadata else {}
+        values = metadata_json(dict(metadata)) if metadata else _NO_METADATA
         text = shorten(str(message), MAX_ERROR_CHARS)
         self._said.append((level, text, values, now))
-        if len(self._said) > SLACK * MAX_WAITING_ENTRIES:
+        count = len(self._said)
+        # As if all were as long as this one: to count their bytes would take the lock.
+        size_bytes = count * (len(text) + len(values))
+        if count > SLACK * MAX_WAITING_ENTRIES or size_bytes > SLACK * MAX_WAITING_BYTES:
             with self._changed:
                 self._settle()
 
@@ -103,7 +115,7 @@ class Outbox:
         with self._changed:
             self.checkpoint, self._new_checkpoint = plain, encode_json(plain)
 
-    def take(self) -> tuple[bytes | None, tuple[LogEntry, ...]]:
+    def take(self) -> tuple[bytes | None, tuple[EncodedEntry, ...]]:
         """Return, once, the new checkpoint and the new log entries."""
         with self._changed:
             self._settle()
@@ -115,15 +127,15 @@ class Outbox:
         """Make entries of what was said, and drop what is too much."""
         for _ in range(len(self._said)):
             level, text, values, now = self._said.popleft()
-            self._entries.append(
-                LogEntry(
-                    id=self._next_log_id,
-                    timestamp=Timestamp(now),
-                    level=level,
-                    message=text,
-                    metadata=values,
-                )
+            metadata: Any = msgspec.Raw(values)  # goes into the JSON as it is
+            entry = LogEntry(
+                id=self._next_log_id,
+                timestamp=Timestamp(now),
+                level=level,
+                message=text,
+                metadata=metadata,
             )
+            self._entries.append(encode_entry(entry))
             self._next_log_id += 1
         self._entries = bounded_entries(self._entries)
 

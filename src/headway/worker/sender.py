@@ -30,8 +30,6 @@ MAX_RETRY_S = 1.0
 # Reports travel together up to so many bytes of log entries, so that a call's time-out is for a few of them.
 SLICE_BYTES = 500_000
 SLICE_TASKS = 200
-# Of an entry, besides its message and metadata.
-ENTRY_BYTES = 150
 
 
 class Sender:
@@ -217,6 +215,6 @@ def _slices(some: Mapping[str, tuple[TaskRun, Report]]) -> list[list[str]]:
             slices.append([])
             size_bytes = 0
         slices[-1].append(task_id)
-        size_bytes += sum(ENTRY_BYTES + len(entry.message) for entry in report.entries)
+        size_bytes += sum(len(entry.data) for entry in report.entries)
         size_bytes += len(report.preview.data) if report.preview else 0
     return slices

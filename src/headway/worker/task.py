@@ -266,8 +266,9 @@ class Task:
     def log(self, message: str, level: str = "info", **metadata: Any) -> None:
         """Add a line to the task's log.
 
-        The newest 2,000 lines of a task are kept. While Redis is away, as many wait. The oldest of level
-        debug are dropped first, but for the newest 200, then the oldest others; how many were is kept too.
+        The newest 2,000 lines of a task are kept. While Redis is away, as many wait, of 2 MB in all. The
+        oldest of level debug are dropped first, but for the newest 200, then the oldest others; how many
+        were is kept too.
 
         Parameters
         ----------
