@@ -18,6 +18,12 @@ from tests.analysis.records import record
 OpenTracker = Callable[..., Any]
 
 
+def stats(redis: Redis) -> dict[str, Any]:
+    """What a server says of the commands that it was asked for."""
+    found: Any = redis.info("commandstats")
+    return found
+
+
 def learning() -> tuple[Learner, list[str]]:
     learned: list[str] = []
     return Learner(lambda records: learned.extend(record.task_id for record in records)), learned
@@ -82,6 +88,38 @@ def test_a_template_that_was_dropped_is_looked_at_from_the_beginning(
             await history.add([record("b")])
             await learner.look(history, {"portrait"})
         assert learned == ["a", "b"]
+
+    asyncio.run(run())
+
+
+def test_where_nothing_is_new_a_look_is_one_request(open_tracker: OpenTracker, redis: Redis) -> None:
+    async def run() -> None:
+        learner, _ = learning()
+        async with open_tracker() as tracker:
+            history = tracker.store.history
+            await history.add([record("a")])
+            await learner.look(history, {"portrait", "new"})
+            redis.config_resetstat()
+            await learner.look(history, {"portrait", "new"})
+        calls = {name.removeprefix("cmdstat_"): facts["calls"] for name, facts in stats(redis).items()}
+        assert {name: calls[name] for name in calls if name[0] in "xz"} == {"xrange": 2, "xlen": 2}
+
+    asyncio.run(run())
+
+
+def test_it_remembers_how_far_it_is_of_so_many_templates_and_no_more(
+    open_tracker: OpenTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_TEMPLATES", 3)
+
+    async def run() -> None:
+        learner, _ = learning()
+        async with open_tracker() as tracker:
+            for number in range(9):
+                await learner.look(tracker.store.history, {f"{number}", f"{number + 1}"})
+                assert len(learner._positions) <= 3
+            await learner.look(tracker.store.history, set("abcde"))
+            assert set(learner._positions) == set("abcde")
 
     asyncio.run(run())
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence, Set
 
 from headway.records import TaskHistory, decode_record
-from headway.store.history import BEGINNING, HistoryStore
+from headway.store.history import BEGINNING, KEPT_TEMPLATES, HistoryStore
 
 # How often the templates are looked at for what has become of their tasks.
 REFRESH_S = 2.0
@@ -50,20 +50,19 @@ class Learner:
             When Redis does not answer; the next look goes on from there.
         """
         self._looked_at = time.monotonic()
-        stored = await history.templates()
         if not self._has_others:
+            stored = await history.templates()
             others = [name for name in stored if name not in templates][:OTHER_TEMPLATES]
             newest = await history.newest(others, OTHER_RUNS)
             await self._take(data for records in newest.values() for data in records)
             self._has_others = True
-        # A template whose records were dropped is looked at from the beginning, should it come back.
-        kept = {name: self._positions[name] for name in stored if name in self._positions}
-        self._positions = dict.fromkeys(templates, BEGINNING) | kept
-        wanted = {name: self._positions[name] for name in stored if name in templates}
-        async for name, records in history.after(wanted):
-            await self._take(data for _, data in records)
-            if records:
-                self._positions[name] = records[-1][0]
+        wanted = {name: self._positions.pop(name, BEGINNING) for name in templates}
+        while self._positions and len(self._positions) + len(wanted) > KEPT_TEMPLATES:
+            del self._positions[next(iter(self._positions))]  # the one that was wanted longest ago
+        self._positions |= wanted
+        async for name, position, records in history.after(wanted):
+            await self._take(records)
+            self._positions[name] = position
 
     async def _take(self, records: Iterable[bytes]) -> None:
         known = [record for data in records if (record := decode_record(data)) is not None]

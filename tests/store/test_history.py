@@ -54,10 +54,12 @@ def test_what_came_after_a_position_is_read(open_tracker: OpenTracker) -> None:
         async with open_tracker() as tracker:
             history = tracker.store.history
             await history.add([record("a")])
-            ((_, ((position, _),)),) = [found async for found in history.after({"t": BEGINNING})]
-            assert [found async for found in history.after({"t": position})] == [("t", [])]
+            ((_, position, (_,)),) = [found async for found in history.after({"t": BEGINNING})]
+            assert [found async for found in history.after({"t": position})] == [("t", position, [])]
+            gone = [found async for found in history.after({"dropped": position})]
+            assert gone == [("dropped", BEGINNING, [])]
             await history.add([record("b")])
-            ((_, ((_, data),)),) = [found async for found in history.after({"t": position})]
+            ((_, _, (data,)),) = [found async for found in history.after({"t": position})]
             known = decode_record(data)
             assert known is not None
             assert known.task_id == "b"

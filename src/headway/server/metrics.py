@@ -164,9 +164,9 @@ class Metrics:
         history = self._tracker.store.history
         names = await history.templates()
         self._positions = {name: self._positions.get(name, self._started_at) for name in names}
-        async for name, records in history.after(self._positions):
-            for position, data in records:
-                self._positions[name] = position
+        async for name, position, records in history.after(self._positions):
+            self._positions[name] = position
+            for data in records:
                 record = decode_record(data)
                 if record is not None:
                     self._take(record)

@@ -6,8 +6,7 @@ apart by the task, its attempt and its end.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 from headway.records import TaskHistory
 from headway.store import keys
@@ -72,41 +71,48 @@ class HistoryStore:
 
     async def newest(self, template_ids: Iterable[str], limit: int = KEPT_RECORDS) -> dict[str, list[bytes]]:
         """Read the newest records of some templates, as JSON, oldest first."""
-        commands = [
-            (name, ("XREVRANGE", keys.history(name), "+", "-", "COUNT", limit)) for name in template_ids
-        ]
-        return {name: [data for _, data in reversed(found)] async for name, found in self._read(commands)}
+        newest: dict[str, list[bytes]] = {}
+        for names in _parts(template_ids):
+            rows = await self._commands.run(
+                [("XREVRANGE", keys.history(name), "+", "-", "COUNT", limit) for name in names]
+            )
+            for name, found in zip(names, rows, strict=True):
+                newest[name] = [fields[b"record"] for _, fields in reversed(found)]
+        return newest
 
-    def after(self, positions: Mapping[str, str]) -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
+    async def after(self, positions: Mapping[str, str]) -> AsyncIterator[tuple[str, str, list[bytes]]]:
         """Read the records of some templates that came after a position in each.
 
         Parameters
         ----------
         positions
-            By template, the position of the last one that was read; `BEGINNING` for none.
+            By template, the position that was read up to; `BEGINNING` for nothing.
 
         Yields
         ------
-        template_id, records
-            Position and JSON of each, oldest first.
+        template_id, position, records
+            Up to where it is read now, and the JSON of each record, oldest first. A template without any
+            is at its beginning, also where it had some that were dropped.
         """
-        return self._read(
-            [
-                (name, ("XRANGE", keys.history(name), f"({position}", "+", "COUNT", KEPT_RECORDS))
-                for name, position in positions.items()
+        for names in _parts(positions):
+            ranges = [
+                ("XRANGE", keys.history(name), f"({positions[name]}", "+", "COUNT", KEPT_RECORDS)
+                for name in names
             ]
-        )
-
-    async def _read(
-        self, commands: Sequence[tuple[str, tuple[Any, ...]]]
-    ) -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
-        for first in range(0, len(commands), TEMPLATES_AT_ONCE):
-            some = commands[first : first + TEMPLATES_AT_ONCE]
-            rows = await self._commands.run([command for _, command in some])
-            for (name, _), entries in zip(some, rows, strict=True):
-                yield name, [(position.decode(), fields[b"record"]) for position, fields in entries]
+            lengths = [("XLEN", keys.history(name)) for name in names]
+            rows = await self._commands.run([*ranges, *lengths])
+            for name, found, length in zip(names, rows, rows[len(names) :], strict=False):
+                last = found[-1][0].decode() if found else positions[name] if length else BEGINNING
+                yield name, last, [fields[b"record"] for _, fields in found]
 
     async def _drop_oldest(self, count: int) -> None:
         (names,) = await self._commands.run([("ZRANGE", keys.HISTORY_INDEX, 0, count - 1)])
         await self._commands.run([("DEL", keys.history(name.decode())) for name in names])
         await self._commands.run([("ZREM", keys.HISTORY_INDEX, *names)])
+
+
+def _parts(template_ids: Iterable[str]) -> Iterator[list[str]]:
+    """Cut a list of templates into those that are read together."""
+    names = list(template_ids)
+    for first in range(0, len(names), TEMPLATES_AT_ONCE):
+        yield names[first : first + TEMPLATES_AT_ONCE]
