@@ -7,9 +7,7 @@ the user's code and never makes it wait, except at exit, and there for a stated 
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -22,6 +20,7 @@ from headway.models import TaskProgress
 from headway.settings import Settings
 from headway.timestamps import Timestamp
 from headway.worker.forecasts import Forecasts
+from headway.worker.hooks import ProcessHooks
 from headway.worker.link import Link
 from headway.worker.listeners import Listener, Listeners
 from headway.worker.previews.encoder import PreviewEncoder
@@ -58,7 +57,9 @@ class Reporter:
     """Sends the tasks of this process; see the module."""
 
     def __init__(self) -> None:
-        self._has_hooks = False
+        self._hooks = ProcessHooks(
+            before_fork=self._before_fork, after_fork=self._after_fork, at_exit=self.close
+        )
         self._reset()
 
     def _reset(self) -> None:
@@ -219,34 +220,14 @@ class Reporter:
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             return
-        # redis needs it, and it cannot be imported once the interpreter has begun to end: a script that is
-        # over before the thread has come to it would deliver nothing.
-        import concurrent.futures.thread  # noqa: F401
-
         # What belongs to a thread that has ended.
         self._is_ready.clear()
         self._loop = self._wake = self._sender = self._followers = None
         self._settings = Settings.from_environment()  # here, where a mistake in it reaches the caller
         self._link = Link(self._settings, load=self._load)
-        if not self._has_hooks:
-            self._register_hooks()
+        self._hooks.register()
         self._thread = threading.Thread(target=self._run, name="headway-reporter", daemon=True)
         self._thread.start()
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and sys.modules["multiprocessing"].parent_process() is not None:
-            # A child of multiprocessing ends without atexit.
-            util.Finalize(None, self.close, exitpriority=100)
-
-    def _register_hooks(self) -> None:
-        """Be told of the interpreter's end and of forks.
-
-        After the imports above, whose own hooks hold, while a fork goes on, locks that our thread's imports
-        need: hooks that run before a fork run in the reverse of the order in which they were registered.
-        """
-        self._has_hooks = True
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
 
     def _deliver_samples(self) -> None:
         self._set(self._followers.has_samples if self._followers else None)
