@@ -324,6 +324,19 @@ describe("previews of other kinds", () => {
     for (const link of links) expect(urls.live()).toContain(link.href);
   });
 
+  it("are heard one at a time: what is played falls silent when another one begins", async () => {
+    const { root, slider } = await sounding();
+    await click(slider, 0.5);
+    const players = [...root.querySelectorAll("audio")];
+    expect(players).toHaveLength(2);
+    const pauses = players.map((player) => vi.spyOn(player, "pause").mockReturnValue());
+    const counts = () => pauses.map((pause) => pause.mock.calls.length);
+    players[0]?.dispatchEvent(new Event("play"));
+    expect(counts()).toEqual([0, 1]);
+    players[1]?.dispatchEvent(new Event("play"));
+    expect(counts()).toEqual([1, 1]);
+  });
+
   it("are a player alone where there is nothing to see", async () => {
     const server = new PreviewServer();
     server.list = SOUNDING.slice(-1);

@@ -1,4 +1,4 @@
-/** A preview that is heard: the browser's own player, once there is something to play. */
+/** A preview that is heard: the browser's own player, once there is something to play; one at a time in a page. */
 
 import { h } from "../dom.js";
 
@@ -17,7 +17,15 @@ export class PreviewSound {
     player.controls = true;
     player.preload = "metadata";
     player.src = url;
+    player.addEventListener("play", () => silenceOthers(player));
     this.node.replaceChildren(player);
     this.node.hidden = false;
   }
+}
+
+/** A widget's code may be there once for each widget, so the page is asked, and not a variable. */
+function silenceOthers(player: HTMLAudioElement): void {
+  const root: Node & Partial<ParentNode> = player.getRootNode();
+  for (const other of root.querySelectorAll?.<HTMLAudioElement>(".hw-player") ?? [])
+    if (other !== player) other.pause();
 }
