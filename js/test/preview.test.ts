@@ -274,6 +274,28 @@ function sounding(server = new PreviewServer()) {
   return seen(4, server);
 }
 
+it("the place of a preview has the shape of the newest one, and keeps it while others are looked at", async () => {
+  let height = 192;
+  vi.spyOn(HTMLImageElement.prototype, "naturalWidth", "get").mockReturnValue(256);
+  vi.spyOn(HTMLImageElement.prototype, "naturalHeight", "get").mockImplementation(() => height);
+  const server = new PreviewServer();
+  server.list = facts(1, 3);
+  const { root, slider, store } = await seen(3, server);
+  const shape = () => root.querySelector<HTMLElement>(".hw-preview")?.style.getPropertyValue("--hw-shape");
+  expect(shape()).toBe(String(4 / 3));
+  slider.focus();
+  await settled();
+  height = 256;
+  await press(slider, "ArrowLeft");
+  expect(await inSight(root)).toBe("2");
+  expect(shape()).toBe(String(4 / 3));
+  await press(slider, "Escape");
+  server.list = facts(1, 4);
+  store.progress(withPreview(4), null);
+  await settled();
+  expect(shape()).toBe("1");
+});
+
 describe("previews of other kinds", () => {
   it("show the end of a text, as text", async () => {
     const server = new PreviewServer();

@@ -253,3 +253,63 @@ def test_nothing_covers_the_words_of_a_text(lab: Lab, open_notebook: Callable[..
         assert not page.evaluate(OVERLAPS, [button, "dialog .hw-preview-frame"])
     view.shot("text-1200-light-dialog")
     assert view.errors == []
+
+
+SOUND = """\
+import numpy as np, headway, time
+at = np.arange(48_000) / 24_000
+bell = 0.4 * np.exp(-2 * at) * np.sin(2 * np.pi * 440 * at)
+with headway.task("bell", category="audio_generation", name="Bell", show=False) as rung:
+    for part in rung.track(range(1, 9), stage="synthesis", message="voice by voice"):
+        rung.preview(bell[: 6_000 * part], rate=24_000)
+        time.sleep(0.15)
+running = headway.task("bell", category="audio_generation", name="Another", show=False)
+running.update(0.4, stage="synthesis")
+running.preview(bell, rate=24_000)
+headway.show(rung, running)
+"""
+
+# Left and right, of the first one.
+EDGES = """selector => {
+    const box = document.querySelector(selector).getBoundingClientRect();
+    return [box.left, box.right].map(Math.round);
+}"""
+PLAY = "player => { player.loop = true; return player.play(); }"
+# The dialog's, then the card's.
+PLAYING = "[...document.querySelectorAll('.hw-player')].map(player => !player.paused).join()"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [420, 900])
+def test_a_sound_stands_under_its_drawing_and_is_heard_alone(
+    lab: Lab, open_notebook: Callable[..., NotebookPage], width: int, dark: bool
+) -> None:
+    name = f"sound-{width}-{'dark' if dark else 'light'}"
+    view = open_notebook(lab.write_notebook(f"{name}.ipynb", SOUND), width=width, height=1_100, dark=dark)
+    page = view.page
+    view.run_cell()
+    page.wait_for_selector(".hw-card[data-status=completed] .hw-preview[data-sound] .hw-picture")
+    page.wait_for_selector(".hw-card[data-status=in_progress] .hw-picture")
+    page.locator(".hw-preview-scrubber").first.hover(position={"x": 40, "y": 20})
+    page.wait_for_selector(".hw-strip:visible")
+    drawn = page.evaluate(EDGES, ".hw-picture")
+    assert page.evaluate(EDGES, ".hw-strip") == drawn
+    assert page.evaluate(EDGES, ".hw-player") == drawn
+    # No bars beside a drawing, nor over and under it.
+    shapes = page.evaluate(
+        "[...document.querySelectorAll('.hw-picture')].map(picture => "
+        "picture.clientWidth / picture.clientHeight - picture.naturalWidth / picture.naturalHeight)"
+    )
+    assert [round(off, 1) for off in shapes] == [0, 0]
+    assert page.evaluate(OVERFLOWS) == []
+    view.shot(name)
+
+    page.locator(".hw-player").evaluate(PLAY)
+    page.locator(".hw-preview-scrubber").first.click(position={"x": 40, "y": 20})
+    page.wait_for_selector("dialog .hw-player")
+    assert page.evaluate(PLAYING) == "false,true"
+    page.locator("dialog .hw-player").evaluate(PLAY)
+    page.wait_for_function(f"() => {PLAYING} === 'true,false'")
+    assert page.locator(".hw-dialog-caption").evaluate("text => text.scrollWidth <= text.clientWidth")
+    view.shot(f"{name}-dialog")
+    assert view.errors == []

@@ -42,7 +42,7 @@ export function openPreviews(
   const saveSound = download("Download sound");
   const heard = h("div", "hw-dialog-sound");
   const end = button("hw-tool", "Close", close, until);
-  const foot = h("div", "hw-dialog-foot", caption, place, h("span", "hw-gap"), save, end);
+  const foot = h("div", "hw-dialog-foot", caption, place, h("span", "hw-dialog-tools", save, end));
   dialog.append(h("div", "hw-dialog-sight", frame.node, back, on), foot);
 
   watch(until, () => {

@@ -14,6 +14,8 @@ const BLURRED: Keyframe[] = [
 
 export class PreviewFrame {
   readonly node = h("div", "hw-preview-frame");
+  /** Width by height of the newest picture; one that is looked back at moves nothing. */
+  shape = 1;
   private top: HTMLElement | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -37,6 +39,7 @@ export class PreviewFrame {
     const layer = content.text === null ? await picture(content.url, alt) : textual(content.text);
     if (layer === null || !isWanted()) return false;
     this.node.dataset.kind = content.kind;
+    if (isGrowing || this.top === null) this.shape = shapeOf(layer) ?? this.shape;
     // Of the layers before only the uppermost can still be seen.
     this.node.replaceChildren(...(this.top === null || content.text !== null ? [] : [this.top]), layer);
     this.top = layer;
@@ -63,6 +66,11 @@ export class PreviewFrame {
   private settle(layer: HTMLElement): void {
     if (this.top === layer) this.node.replaceChildren(layer);
   }
+}
+
+function shapeOf(layer: HTMLElement): number | null {
+  if (!(layer instanceof HTMLImageElement) || layer.naturalHeight === 0) return null;
+  return layer.naturalWidth / layer.naturalHeight;
 }
 
 async function picture(url: string, alt: string): Promise<HTMLElement | null> {

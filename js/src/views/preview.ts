@@ -140,6 +140,7 @@ class Preview {
   }
 
   private appear(content: PreviewContent): void {
+    this.node.style.setProperty("--hw-shape", String(this.frame.shape));
     setAttribute(this.node, "data-kind", this.frame.node.dataset.kind ?? content.kind);
     if (!this.isSeen) this.onFirst();
     this.isSeen = true;
