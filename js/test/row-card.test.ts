@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { fakeNetwork, restoreNetwork } from "./fake-network.js";
+import { fakeNetwork, restoreNetwork, SERVER } from "./fake-network.js";
 import { running } from "./samples.js";
-import { button, buttons, frame, stage, text } from "./stage.js";
+import { button, buttons, frame, linkStatus, stage, text } from "./stage.js";
 
 let list: ReturnType<typeof stage> | null = null;
 
@@ -50,7 +50,7 @@ describe("the card of a row", () => {
     expect([cards(root), name(root, 2).getAttribute("aria-expanded")]).toEqual([[], "false"]);
     row(root, 2).querySelector<HTMLElement>(".hw-row-percent")?.click();
     expect([cards(root), name(root, 2).getAttribute("aria-expanded")]).toEqual([["task-2"], "true"]);
-    expect(row(root, 2).nextElementSibling?.className).toBe("hw-card");
+    expect(row(root, 2).nextElementSibling?.firstElementChild?.className).toBe("hw-card");
     expect(root.querySelectorAll('.hw-rows > [role="listitem"]')).toHaveLength(6);
     name(root, 2).click();
     expect([cards(root), name(root, 2).getAttribute("aria-expanded")]).toEqual([[], "false"]);
@@ -114,6 +114,48 @@ describe("the card of a row", () => {
     store.progress(running({ task_id: "task-50", seq: 43 }), null);
     frame();
     expect(cards(root)).toEqual([]);
+  });
+});
+
+describe("the row of a task that is not known yet", () => {
+  function waiting() {
+    const ids = Array.from({ length: 6 }, (_, index) => `later-${index}`);
+    const made = stage([], SERVER, ids);
+    list = made;
+    return made;
+  }
+
+  it("opens too, and says what it waits for", () => {
+    const { root, store, link } = waiting();
+    expect(row(root, 2).title).toBe("later-2\nWaiting for its first news");
+    name(root, 2).click();
+    expect(text(root, ".hw-card")).toBe("later-2Waiting for its first news");
+    link.value = linkStatus("reconnecting");
+    expect(text(root, ".hw-card .hw-waiting-words")).toBe("The server does not answer");
+    expect(text(row(root, 2), ".hw-waiting-words")).toBe("The server does not answer");
+    link.value = linkStatus("live");
+    store.missing("later-2");
+    frame(4_000);
+    expect(text(root, ".hw-card .hw-waiting-words")).toBe("The server does not know this task (yet)");
+    name(root, 2).click();
+    expect(root.querySelector(".hw-card")).toBeNull();
+  });
+
+  it("becomes the task's where it stands: open, focused and the list's stop of the Tab key", () => {
+    const { root, store } = waiting();
+    name(root, 2).focus();
+    const here = document.activeElement;
+    name(root, 2).click();
+    store.progress(running({ task_id: "later-2", name: "Here at last" }), null);
+    frame();
+    expect([document.activeElement, name(root, 2)]).toEqual([here, here]);
+    expect([name(root, 2).textContent, name(root, 2).tabIndex]).toEqual(["Here at last", 0]);
+    expect(cards(root)).toEqual(["later-2"]);
+    expect(root.querySelectorAll(".hw-card")).toHaveLength(1);
+    expect([row(root, 2).className, text(row(root, 2), ".hw-row-percent")]).toEqual(["hw-row", "47 %"]);
+    expect(row(root, 2).querySelector(".hw-waiting-words")).toBeNull();
+    press("ArrowDown");
+    expect(document.activeElement).toBe(name(root, 3));
   });
 });
 

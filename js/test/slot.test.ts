@@ -28,7 +28,7 @@ it("a place that has its task no longer looks at the link for words of waiting",
   const [entry] = store.keep([task.task_id]);
   if (entry === undefined) throw new Error("there is no entry");
   const scene = { clock, link, server: null, logs: null, resources: null, until: life.signal };
-  const place = slot(entry, scene, "hw-row", (shown) => h("div", "", shown.value.task_id));
+  const place = slot(entry, scene, (shown) => h("div", "", shown.value.task_id));
   expect(text(place, ".hw-waiting-words")).toBe("Waiting for its first news");
   link.value = linkStatus("reconnecting");
   expect(text(place, ".hw-waiting-words")).toBe("The server does not answer");

@@ -46,13 +46,17 @@ export function linkStatus(link: Link): LinkStatus {
   return { link, since: Date.now(), heardAt: Date.now() };
 }
 
-export function stage(tasks: readonly TaskProgress[], server: JupyterServer | null = SERVER) {
+export function stage(
+  tasks: readonly TaskProgress[],
+  server: JupyterServer | null = SERVER,
+  ids: readonly string[] = tasks.map((task) => task.task_id),
+) {
   const clock = new Clock();
   const store = new TaskStore(clock);
   const life = new AbortController();
   const link = signal(linkStatus("live"));
   const [logs, resources] = [new FakeLogs(), new FakeResources()];
-  const entries = store.keep(tasks.map((task) => task.task_id));
+  const entries = store.keep(ids);
   const root = tasksView(entries, { clock, link, server, logs, resources, until: life.signal });
   document.body.replaceChildren(root);
   for (const task of tasks) store.progress(task, null);

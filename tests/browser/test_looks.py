@@ -104,7 +104,7 @@ def test_a_row_opens_the_card_of_its_task(lab: Lab, open_notebook: Callable[...,
     page.locator(".hw-rows").focus()
     for key in ["ArrowDown"] * 7 + ["Enter"]:
         page.keyboard.press(key)
-    page.wait_for_selector(".hw-row-place[data-open] > .hw-card[data-status=failed]")
+    page.wait_for_selector(".hw-row-place[data-open] > .hw-slot > .hw-card[data-status=failed]")
     assert "ValueError: bad seed" in page.locator(".hw-card .hw-error").inner_text()
     assert page.evaluate("document.activeElement.textContent") == "seed 7"
     page.keyboard.press("Enter")
@@ -128,6 +128,37 @@ def test_a_row_opens_the_card_of_its_task(lab: Lab, open_notebook: Callable[...,
     assert page.evaluate(OVERFLOWS) == []
     assert view.errors == []
     view.shot("rows-900-light")
+
+
+UNKNOWN = """\
+from IPython.display import display
+ids = [f"not-begun-{number}" for number in range(6)]
+display({"application/vnd.headway.tasks+json": {"task_ids": ids, "states": {}}}, raw=True)
+"""
+BEGUN = """\
+import headway
+task = headway.task("sweep", name="Begun at last", task_id="not-begun-0", show=False)
+task.update(0.5)
+"""
+
+
+def test_a_row_that_waits_opens_and_becomes_its_task(
+    lab: Lab, open_notebook: Callable[..., NotebookPage]
+) -> None:
+    view = open_notebook(lab.write_notebook("waits.ipynb", UNKNOWN, BEGUN), width=900)
+    page = view.page
+    view.run_cell()
+    page.wait_for_function("() => document.querySelectorAll('.hw-row.hw-waiting').length === 6")
+    page.locator(".hw-rows").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hw-row-place[data-open] .hw-card.hw-waiting")
+    page.locator(".hw-card .hw-waiting-words", has_text="The server does not know this task (yet)").wait_for()
+    view.shot("waits-900-light")
+    view.run_cell(1)
+    page.wait_for_selector(".hw-row-place[data-open] .hw-card[data-status=in_progress]", timeout=20_000)
+    assert page.locator(".hw-row.hw-waiting").count() == 5
+    assert page.locator(".hw-row-open").first.inner_text() == "Begun at last"
+    assert view.errors == []
 
 
 LOGGED = """\

@@ -9,7 +9,6 @@ import { freshness } from "./freshness.js";
 import { taskRow } from "./row.js";
 import { steerRows } from "./row-keys.js";
 import type { Scene } from "./scene.js";
-import { slot } from "./slot.js";
 
 type Counts = ReadonlyMap<TaskStatus | "waiting", number>;
 
@@ -36,7 +35,7 @@ export function taskList(entries: readonly TaskEntry[], scene: Scene): HTMLEleme
   rows.dataset.lmSuppressShortcuts = "true";
   steerRows(rows, scene.until);
   for (const entry of entries) {
-    const place = slot(entry, scene, "hw-row", (task) => taskRow(entry, task, scene));
+    const place = taskRow(entry, scene);
     place.setAttribute("role", "listitem");
     rows.append(place);
   }

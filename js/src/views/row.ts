@@ -12,17 +12,51 @@ import { drawMark, stateMark } from "./mark.js";
 import { outlookOf } from "./outlook.js";
 import { withCard } from "./row-card.js";
 import { type Scene, type TaskSignal, titleOf } from "./scene.js";
+import { slot, whenKnown } from "./slot.js";
 
-export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLElement {
-  const outlook = outlookOf(entry, task, scene);
+/** Before its task is known it says what it waits for, and so does its card, which becomes the task's where it stands. */
+export function taskRow(entry: TaskEntry, scene: Scene): HTMLElement {
   const mark = stateMark();
-  const name = h("button", "hw-name hw-row-open");
+  drawMark(mark, "waiting");
+  const name = h("button", "hw-name hw-row-open", entry.id);
   name.type = "button";
   name.tabIndex = -1;
+  const words = h("span", "hw-waiting-words hw-quiet");
+  const row = h("div", "hw-row hw-waiting", mark, name, words);
+  const wait = (reason: string) => {
+    setText(words, reason);
+    setAttribute(row, "title", `${entry.id}\n${reason}`);
+  };
+  const begin = (task: TaskSignal) => {
+    row.classList.remove("hw-waiting");
+    // The name stays in its place, and with it the focus.
+    words.replaceWith(...figures(entry, task, scene, { row, mark, name }));
+  };
+  whenKnown(entry, scene, wait, begin);
+  const card = (until: AbortSignal) => {
+    const inside = { ...scene, until };
+    return slot(entry, inside, (task) => taskCard(entry, task, inside));
+  };
+  return withCard(row, name, card, scene.until);
+}
+
+interface RowParts {
+  readonly row: HTMLElement;
+  readonly mark: SVGElement;
+  readonly name: HTMLElement;
+}
+
+/** What follows the name; the rest of the row is kept up to date along with it. */
+function figures(
+  entry: TaskEntry,
+  task: TaskSignal,
+  scene: Scene,
+  { row, mark, name }: RowParts,
+): HTMLElement[] {
+  const outlook = outlookOf(entry, task, scene);
   const stage = h("span", "hw-row-stage hw-quiet");
   const part = h("span", "hw-row-percent");
   const left = h("span", "hw-row-left hw-quiet");
-  const row = h("div", "hw-row", mark, name, stage, plainBar(task, outlook, scene), part, left);
   watch(scene.until, () => {
     const now = task.value;
     drawMark(mark, now.status);
@@ -53,7 +87,7 @@ export function taskRow(entry: TaskEntry, task: TaskSignal, scene: Scene): HTMLE
     return sentences.join("\n");
   };
   explainWhenAsked(left, explanation, scene.until);
-  return withCard(row, name, (until) => taskCard(entry, task, { ...scene, until }), scene.until);
+  return [stage, plainBar(task, outlook, scene), part, left];
 }
 
 function currentStageName(task: TaskProgress): string {

@@ -7,31 +7,40 @@ import type { TaskEntry } from "../store.js";
 import { drawMark, stateMark } from "./mark.js";
 import type { Scene, TaskSignal } from "./scene.js";
 
-export function slot(
+export function slot(entry: TaskEntry, scene: Scene, view: (task: TaskSignal) => HTMLElement): HTMLElement {
+  const words = h("span", "hw-waiting-words");
+  const place = h("div", "hw-slot", placeholder(entry, words));
+  whenKnown(
+    entry,
+    scene,
+    (reason) => setText(words, reason),
+    (task) => place.replaceChildren(view(task)),
+  );
+  return place;
+}
+
+/** Calls `wait` with the reason, and again with each other one, until it calls `begin` once. */
+export function whenKnown(
   entry: TaskEntry,
   scene: Scene,
-  className: string,
-  view: (task: TaskSignal) => HTMLElement,
-): HTMLElement {
-  const place = h("div", "hw-slot");
-  const words = h("span", "hw-waiting-words");
-  place.append(placeholder(entry, className, words));
-  let drawn = false;
+  wait: (reason: string) => void,
+  begin: (task: TaskSignal) => void,
+): void {
+  let hasBegun = false;
   watch(scene.until, () => {
     // An effect that reads nothing is not called again, of which a long list would have one for each of its rows.
-    if (drawn) return;
+    if (hasBegun) return;
     const first = entry.state.value;
     if (first === null) {
       const reason = WAITING[scene.link.value.link];
-      setText(words, entry.isUnknown.value ? "The server does not know this task (yet)" : reason);
+      wait(entry.isUnknown.value ? "The server does not know this task (yet)" : reason);
       return;
     }
-    drawn = true;
+    hasBegun = true;
     const task = computed(() => entry.state.value ?? first);
     // The view makes effects of its own, which must not hang on this one.
-    untracked(() => place.replaceChildren(view(task)));
+    untracked(() => begin(task));
   });
-  return place;
 }
 
 const WAITING: Readonly<Record<Link, string>> = {
@@ -43,8 +52,8 @@ const WAITING: Readonly<Record<Link, string>> = {
   kernel: "Waiting for the kernel",
 };
 
-function placeholder(entry: TaskEntry, className: string, words: HTMLElement): HTMLElement {
+function placeholder(entry: TaskEntry, words: HTMLElement): HTMLElement {
   const mark = stateMark();
   drawMark(mark, "waiting");
-  return h("div", `${className} hw-waiting`, mark, h("span", "hw-waiting-id", entry.id), words);
+  return h("div", "hw-card hw-waiting", mark, h("span", "hw-waiting-id", entry.id), words);
 }

@@ -18,8 +18,6 @@ export function tasksView(entries: readonly TaskEntry[], scene: Scene): HTMLElem
   keepKeys(root, scene.until);
   if (entries.length === 0) root.append(h("div", "hw-none hw-quiet", "No tasks to show"));
   else if (entries.length > MOST_CARDS) root.append(taskList(entries, scene));
-  else
-    for (const entry of entries)
-      root.append(slot(entry, scene, "hw-card", (task) => taskCard(entry, task, scene)));
+  else for (const entry of entries) root.append(slot(entry, scene, (task) => taskCard(entry, task, scene)));
   return root;
 }
