@@ -123,9 +123,10 @@ export function estimateDetail(task: TaskProgress, countdown: TaskCountdown, now
   ];
 }
 
-function warning({ late, stalled }: Estimate): string[] {
+function warning({ evidence, late, stalled }: Estimate): string[] {
   if (stalled) return [`nothing was heard for long, and such a task is ${DONE_BY_NOW}`];
-  return late ? ["it takes longer than nine in ten of its kind did"] : [];
+  const others = evidence?.runs === 0 ? "similar ones" : "of its kind";
+  return late ? [`it takes longer than nine in ten ${others} did`] : [];
 }
 
 function reasons({ runs, pace_share, coverage, usual_s }: Evidence): string[] {
@@ -166,7 +167,7 @@ export function stageDetail(stage: Stage, countdown: TaskCountdown, now: number)
   return `${stage.name}\n${about(figures.median)}${yet(stage)}${between === "" ? "" : ` (${between})`}`;
 }
 
-/** "14:32:10 (14:31–14:34)", no finer than the time left is said; with the day where that may not be today. */
+/** "14:32:10 (14:31–14:34)", or the first alone where they are one; no finer than the time left is said; with the day where that may not be today. */
 function times({ low, median, high }: Instants, now: number): string {
   const left = (median - now) / 1000;
   const step = Math.min(MOST_STEP_S, rounded(left).step);
@@ -174,7 +175,8 @@ function times({ low, median, high }: Instants, now: number): string {
   const at = nearest(step, median);
   const between = [low, high].map((instant) => nearest(isNarrow ? step : Math.max(60, step), instant));
   const [first = at, last = at] = between;
-  return `${clock(left, step < 30).format(at)} (${clock(left, isNarrow).formatRange(first, last)})`;
+  const range = first === last ? "" : ` (${clock(left, isNarrow).formatRange(first, last)})`;
+  return `${clock(left, step < 30).format(at)}${range}`;
 }
 
 function nearest(step_s: number, instant: number): number {

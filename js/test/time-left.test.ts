@@ -173,6 +173,11 @@ describe("what stands behind an estimate", () => {
     expect(detail({}, [20 * 3600, 30 * 3600, 50 * 3600])[0]).toMatch(/Sun|Mon|Tue/);
   });
 
+  it("says a time once where the range is no wider", () => {
+    expect(detail({}, [11.9, 12, 12.1])[0]).toMatch(/^finishes about [^()]+$/);
+    expect(detail({}, [10, 12, 15])[0]).toMatch(/^finishes about [^()]+ \(.+\)$/);
+  });
+
   it("leaves out what is not known", () => {
     expect(detail()).toHaveLength(1);
     expect(detail({ basis: "14 earlier runs" })[1]).toBe("from 14 earlier runs");
@@ -183,6 +188,7 @@ describe("what stands behind an estimate", () => {
   it("owns up to guessing at the first of its kind", () => {
     const evidence = { runs: 0, same: 0, pace_share: 1, coverage: null, usual_s: null, ahead: null };
     expect(detail({ evidence })[1]).toBe("none of its kind has finished yet, so the range is a guess");
+    expect(detail({ evidence, late: true })[0]).toBe("it takes longer than nine in ten similar ones did");
   });
 
   it("warns before anything else", () => {
