@@ -283,6 +283,11 @@ def test_nothing_covers_the_words_of_a_text(lab: Lab, open_notebook: Callable[..
     for button in (".hw-dialog-back", ".hw-dialog-on"):
         assert not page.evaluate(OVERLAPS, [button, "dialog .hw-preview-frame"])
     view.shot("text-1200-light-dialog")
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.wait_for_function(
+        "() => document.querySelector('dialog .hw-preview-frame').offsetWidth"
+        " > 0.85 * document.querySelector('dialog').offsetWidth"
+    )
     assert view.errors == []
 
 
