@@ -130,6 +130,32 @@ def test_a_row_opens_the_card_of_its_task(lab: Lab, open_notebook: Callable[...,
     view.shot("rows-900-light")
 
 
+LONG = """\
+import headway
+name = "A harbour at dawn, seen from the lighthouse, in the style of a woodcut"
+tasks = [headway.task("woodcut-of-a-harbour", name=f"{name} {number}", show=False) for number in range(6)]
+for task in tasks:
+    task.update(0.4)
+headway.show(tasks)
+"""
+
+
+def test_names_have_room_in_a_narrow_cell(lab: Lab, open_notebook: Callable[..., NotebookPage]) -> None:
+    view = open_notebook(lab.write_notebook("long.ipynb", LONG), width=420)
+    page = view.page
+    view.run_cell()
+    page.wait_for_function("() => document.querySelectorAll('.hw-row:not(.hw-waiting)').length === 6")
+    row, name = page.locator(".hw-row").first, page.locator(".hw-row-open").first
+    assert name.evaluate("name => name.offsetWidth") > 64
+    row.click()
+    title = page.locator(".hw-card .hw-title")
+    lines = "title => title.offsetHeight / parseFloat(getComputedStyle(title.firstChild).lineHeight)"
+    assert 1.5 < title.evaluate(lines) < 2.5
+    assert page.evaluate(OVERFLOWS) == []
+    assert view.errors == []
+    view.shot("long-420-light")
+
+
 UNKNOWN = """\
 from IPython.display import display
 ids = [f"not-begun-{number}" for number in range(6)]
