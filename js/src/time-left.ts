@@ -134,7 +134,8 @@ function reasons({ runs, pace_share, coverage, usual_s }: Evidence): string[] {
   if (runs === 0) lines.push("none of its kind has finished yet, so the range is a guess");
   const share = pace_share === null ? 0 : percent(pace_share);
   if (share > 0 && share < 100) lines.push(`${share} % current speed, ${100 - share} % history`);
-  if (usual_s !== null) lines.push(`usually takes ${about(rounded(usual_s))}`);
+  const usually = runs === 0 ? "similar ones usually take" : "usually takes";
+  if (usual_s !== null) lines.push(`${usually} ${about(rounded(usual_s))}`);
   if (coverage !== null) lines.push(`such ranges held ${percent(coverage)} % of the time lately`);
   return lines;
 }

@@ -17,7 +17,7 @@ from redis import Redis
 from headway import transitions
 from headway.errors import StoreError
 from headway.models import TaskProgress
-from headway.server.connection import FRAME_INTERVAL_S, HEARTBEAT_S
+from headway.server.connection import FRAME_INTERVAL_S, HEARTBEAT_S, MAX_ERRORS
 from headway.server.hub import Hub
 from headway.server.messages import Subscribe
 from headway.settings import Settings
@@ -134,6 +134,15 @@ async def test_a_task_that_is_gone_is_told_and_its_state_forgotten(
         redis.publish(keys.CHANGES, "a")
         await eventually(lambda: screen.messages[-1].get("code") == "unknown_task")
         assert hub.newest("a") is None
+
+
+async def test_a_viewer_is_told_of_each_task_that_is_not_stored(open_hub: Any, eventually: Any) -> None:
+    screen = Screen()
+    ids = [f"gone-{n}" for n in range(2 * MAX_ERRORS + 50)]
+    async with open_hub() as (hub, _):
+        hub.connect(screen.send).subscribe(Subscribe(task_ids=ids, many=True))
+        await eventually(lambda: len(screen.messages) >= len(ids))
+    assert {m["task_id"] for m in screen.messages if m.get("code") == "unknown_task"} == set(ids)
 
 
 async def write_when_it_is_back(store: TaskStore, task: TaskProgress) -> None:

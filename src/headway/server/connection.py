@@ -36,7 +36,7 @@ FRAME_INTERVAL_S = 0.1
 HEARTBEAT_S = 1.5
 # 100 states of about 2 kB: a frame that a browser parses within a few milliseconds.
 TASKS_PER_FRAME = 100
-# Errors that wait for a viewer; older ones are dropped first.
+# Errors that wait for a viewer, but for those of tasks that it wants; older ones are dropped first.
 MAX_ERRORS = 100
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -62,6 +62,8 @@ class Connection:
         self._logged: dict[str, int] = {}
         self._pending: dict[str, None] = {}
         self._missed: set[str] = set()
+        # Of these the ones of which it is still to be told.
+        self._unknown: dict[str, None] = {}
         # Tasks of which an older state was read than the viewer has.
         self._doubted: set[str] = set()
         self._errors: deque[ErrorMessage] = deque(maxlen=MAX_ERRORS)
@@ -101,6 +103,7 @@ class Connection:
             self._logged.pop(task_id, None)
             self._pending.pop(task_id, None)
             self._missed.discard(task_id)
+            self._unknown.pop(task_id, None)
             self._doubted.discard(task_id)
         self._resources.leave(ids)
         self._hub.leave(self, ids)
@@ -118,8 +121,8 @@ class Connection:
         if task_id not in self._missed:
             self._missed.add(task_id)
             self._wanted[task_id] = -1  # whatever appears is news
-            message = f"no task {task_id!r} is stored; it will be sent when it appears"
-            self.tell(ErrorMessage(code="unknown_task", task_id=task_id, message=message))
+            self._unknown[task_id] = None
+            self._wake.set()
 
     def tell_unavailable(self) -> None:
         """Tell the viewer, once until Redis is back, that nothing can be read."""
@@ -208,6 +211,9 @@ class Connection:
         while self._errors:
             yield encode_frame([self._errors.popleft()])
         size = TASKS_PER_FRAME if self._many else 1
+        unknown, self._unknown = list(self._unknown), {}
+        for first in range(0, len(unknown), size):
+            yield encode_frame([_unknown(task_id) for task_id in unknown[first : first + size]])
         messages: list[Any] = []
         for task_id in pending:
             stored = self._hub.newest(task_id)
@@ -222,3 +228,8 @@ class Connection:
                 messages = []
         if messages:
             yield encode_frame(messages)
+
+
+def _unknown(task_id: str) -> ErrorMessage:
+    message = f"no task {task_id!r} is stored; it will be sent when it appears"
+    return ErrorMessage(code="unknown_task", task_id=task_id, message=message)
