@@ -6,7 +6,7 @@ import math
 import statistics
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.eta.pace import (
@@ -101,6 +101,7 @@ def test_the_median_with_one_more(values: list[float], more: float) -> None:
     st.lists(st.tuples(st.floats(0, 50), st.floats(0.001, 0.3)), max_size=40), st.floats(0, 50),
     st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)).map(sorted), st.floats(0, 50),
 )  # fmt: skip
+@example([(0.0, 0.25), (0.0, 0.25), (1.0, 0.25), (1.0, 0.25)], 1.0, [0.5, 0.75], 1.0)
 def test_more_progress_never_makes_a_reading_longer(
     steps: list[tuple[float, float]], gap: float, last: list[float], silence: float
 ) -> None:

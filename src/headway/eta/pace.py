@@ -75,8 +75,9 @@ class Seen(NamedTuple):
             whole, by_next = updated / progress, elapsed / (progress + step if progress + step < 1.0 else 1.0)
             return whole if whole > by_next else by_next
         left = 1.0 - progress
-        overdue = elapsed - updated - typical * (step if step < left else left)
         pace = typical if which == BY_STEP else (updated - since) / (progress - at)
+        # The next step is due as long after the last as this pace says; from then on the whole is put off.
+        overdue = elapsed - updated - pace * (step if step < left else left)
         said = updated + pace * left + (overdue if overdue > 0.0 else 0.0)
         return said if said > elapsed else elapsed
 
