@@ -189,7 +189,9 @@ describe("what stands behind an estimate", () => {
     const evidence = { runs: 0, same: 0, pace_share: 1, coverage: null, usual_s: null, ahead: null };
     expect(detail({ evidence })[1]).toBe("none of its kind has finished yet, so the range is a guess");
     expect(detail({ evidence, late: true })[0]).toBe("it takes longer than nine in ten similar ones did");
-    expect(detail({ evidence: { ...evidence, usual_s: 30 } })[2]).toBe("similar ones usually take about 30 s");
+    expect(detail({ evidence: { ...evidence, usual_s: 30 } })[2]).toBe(
+      "similar ones usually take about 30 s",
+    );
   });
 
   it("warns before anything else", () => {
