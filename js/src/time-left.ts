@@ -19,6 +19,8 @@ export interface TimeLeft {
   readonly spoken: string;
 }
 
+// Estimates follow each other by a second: until the next has come, it means nothing that one has passed.
+const NEXT_ESTIMATE_MS = 1500;
 const LONGER = "longer than usual";
 const DONE_BY_NOW = "usually done by now";
 
@@ -51,7 +53,7 @@ export function timeLeft(task: TaskProgress, countdown: TaskCountdown, now: numb
   const finish = countdown.finish.read(now);
   if (eta === null || finish === null) return NO_ESTIMATE;
   if (eta.stalled) return STALLED;
-  if (hasPassed(countdown.finish.instants(now)?.high, now)) return OVERDUE;
+  if (hasPassed(countdown.finish.instants(now)?.high, now - NEXT_ESTIMATE_MS)) return OVERDUE;
   const left = finishesIn(finish);
   return eta.late ? { ...left, note: LONGER, spoken: `${left.spoken}, ${LONGER}` } : left;
 }

@@ -47,7 +47,8 @@ describe("time left", () => {
     [-5, 50, 300, "about 50 s, up to 5 min"],
     [-3, 1, 2, "a moment"],
     [-3, -1, 20, "a moment, up to 20 s"],
-    [-9, -6, -1, "longer than usual"],
+    [-9, -6, -1, "a moment"],
+    [-9, -6, -2, "longer than usual"],
   ])("of %s, %s, %s s reads %s", (low, median, high, text) => {
     expect(read(left([low, median, high]))).toBe(text);
   });
